@@ -1,7 +1,7 @@
 """What one execution of a notebook found: rows, claims, figures and provenance.
 
-A notebook makes one `Run`, fills it, and writes it once. The report page, the index, the
-README's table, the tests and every comparison read the resulting ``result.json`` only.
+A notebook makes one `Run`, fills it, and writes it once. The report page, the index,
+the README's table, the tests and every comparison read only its ``result.json``.
 """
 
 import json
@@ -87,6 +87,7 @@ class Run:
             if needed not in self.parameters:
                 raise ValueError(f"parameters must hold {needed!r}")
         _check_choice("profile", self.parameters["profile"], PROFILES)
+        self._identities = set()
         self._started = time.perf_counter()
 
     def row(self, metric, value, *, kind="result", **labels):
