@@ -9,8 +9,13 @@ from pathlib import Path
 PACKAGES = ("numpy", "scipy", "torch", "matplotlib", "cma")
 
 
-def provenance():
+def provenance(root=None):
     """Describe this execution without naming any path, user or host.
+
+    Parameters
+    ----------
+    root : path, optional
+        The git checkout that holds the code. Default: the folder above ``qlib``.
 
     Returns
     -------
@@ -19,8 +24,9 @@ def provenance():
         a git checkout), ``python``, ``packages``, ``system``, ``processor``, ``cores``
         usable by this process, ``threads`` (``OMP_NUM_THREADS``, or None if unset).
     """
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", ".", ":!reports")
+    root = Path(__file__).resolve().parents[2] if root is None else Path(root)
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", ".", ":!reports")
     return {
         "commit": commit,
         "dirty": None if changes is None else bool(changes),
@@ -33,13 +39,15 @@ def provenance():
     }
 
 
-def _git(*words):
-    root = Path(__file__).resolve().parents[2]
+def _git(root, *words):
+    if not (root / ".git").exists():  # installed, perhaps inside another repository
+        return None
+    command = ["git", "--no-optional-locks", "-C", str(root), *words]
     try:
         answer = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=30
+            command, capture_output=True, text=True, timeout=30, check=False
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
 
