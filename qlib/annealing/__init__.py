@@ -1,0 +1,1 @@
+"""Annealing on continuous landscapes: the landscapes, the methods, the measures."""
