@@ -43,6 +43,9 @@ class Claim:
         What each repetition could spend, with its unit.
     reason : str
         One sentence that says what decided the verdict.
+    kind : str
+        ``"time"`` where `measured` derives from seconds, else ``"result"``; see
+        `Run.row`.
     """
 
     text: str
@@ -54,6 +57,7 @@ class Claim:
     seeds: int
     budget: str
     reason: str
+    kind: str = "result"
 
 
 @dataclass
@@ -137,6 +141,7 @@ class Run:
         budget,
         reason,
         interval=None,
+        kind="result",
     ):
         """Add one claim with its verdict; see `Claim` for the fields.
 
@@ -145,6 +150,7 @@ class Run:
         if isinstance(verdict, (bool, np.bool_)):
             verdict = "holds" if verdict else "does not hold"
         _check_choice("verdict", verdict, VERDICTS)
+        _check_choice("kind", kind, KINDS)
         if verdict != "not testable here" and measured is None:
             raise ValueError(
                 f"measured is None, yet the verdict is {verdict!r}: {text}"
@@ -159,6 +165,7 @@ class Run:
             seeds=int(seeds),
             budget=budget,
             reason=reason,
+            kind=kind,
         )
         self.claims.append(claim)
         return claim
