@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
+import time
 import uuid
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -66,7 +68,7 @@ def _local(jobs):
         writer.close()
         pool.shutdown(cancel_futures=True)
         reader.close()
-        _kill_marked(mark)
+        kill_marked(mark)
 
 
 def _start_worker(reader, mark):
@@ -82,24 +84,40 @@ def _start_worker(reader, mark):
 
 
 def _await_end(reader, mark):
+    """Wait for the pipe to end, then become a program that kills what was started.
+
+    Replacing the program stops the job, so that nothing new is started meanwhile.
+    """
     with contextlib.suppress(EOFError, OSError):
         reader.recv_bytes()
-    _kill_marked(mark)
-    os._exit(1)
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"from qlib.workbook.executors import kill_marked; kill_marked({mark!r})"
+    )
+    os.environ.pop(MARK)
+    os.execv(sys.executable, [sys.executable, "-c", program])
 
 
-def _kill_marked(mark):
-    """Kill every process whose environment holds `mark`, found by O(processes) reads.
+def kill_marked(mark, patience=5.0):
+    """Kill every process whose environment holds `mark`, and what it starts meanwhile.
 
-    The environment, unlike the parent's id, is kept when a dead worker's kernel is
-    handed to another parent.
+    The environment, unlike the parent's id, stays when a dead worker's kernel is handed
+    to another parent. Cost: O(processes of the machine), at least once; `patience` is
+    the time in seconds after which a process that cannot be killed is left.
     """
     import psutil
 
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == mark:
-                process.kill()
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = False
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(MARK) == mark:
+                    found = True
+                    process.kill()
+        if not found:
+            return
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

@@ -4,10 +4,13 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from qlib.workbook.files import write_atomically
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -106,6 +109,7 @@ def test_no_room_or_no_permission_leaves_the_old_file_and_no_other(
     try:
         ended = subprocess.run(
             [sys.executable, "-c", script, str(path)],
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
