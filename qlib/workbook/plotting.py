@@ -253,7 +253,7 @@ def display_figure(figure, name, *, alt, caption):
     figure : matplotlib.figure.Figure
         Closed afterwards, so that a notebook does not show it a second time.
     name : str
-        The anchor of the figure in the page.
+        The figure's anchor in the page is ``figure-<name>``.
     alt : str
         Alternative text; must not be empty.
     caption : str
@@ -268,7 +268,7 @@ def display_figure(figure, name, *, alt, caption):
 
     caption = html.escape(caption, quote=False)
     return HTML(
-        f'<figure id="{html.escape(name)}">{image_tag(figure, name, alt=alt)}'
+        f'<figure id="figure-{html.escape(name)}">{image_tag(figure, name, alt=alt)}'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 

@@ -110,7 +110,7 @@ def test_a_displayed_figure_is_closed_and_escaped():
     assert not plt.fignum_exists(figure.number)
     assert 'alt="&quot;f&quot; &lt; 0 &amp; so on"' in shown
     assert "<figcaption>f &lt; 0 &amp; g</figcaption>" in shown
-    assert '<figure id="wave">' in shown
+    assert '<figure id="figure-wave">' in shown
 
 
 def test_a_figure_without_alternative_text_is_refused():

@@ -1,0 +1,153 @@
+"""An executed notebook as one self-contained page.
+
+The page holds no script and asks for nothing outside itself. Its text comes first and
+its code is folded. Two runs that measured the same give the same bytes, but for what
+derives from seconds, which stands in elements with a ``data-timing`` attribute.
+"""
+
+import html
+import re
+from pathlib import Path
+
+from nbconvert.exporters import TemplateExporter
+from nbconvert.filters import Highlight2HTML, ansi2html
+from nbconvert.preprocessors import TagRemovePreprocessor
+
+from qlib.workbook import claims
+from qlib.workbook.markup import Markup, scrollable
+from qlib.workbook.selfcontained import check_page
+
+TEMPLATES = Path(__file__).with_name("templates")
+FOLDED = {  # tag: what the folded cell is called
+    "parameters": "Parameters and their defaults",
+    "injected-parameters": "Parameters of this run",
+    "setup": "Setup",
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def render_page(notebook, result):
+    """Turn an executed notebook and its record into HTML.
+
+    Parameters
+    ----------
+    notebook : nbformat.NotebookNode
+        With outputs. Cells tagged ``interactive`` are left out.
+    result : dict
+        As `qlib.workbook.record.load_result` returns it.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    ValueError
+        If the notebook has no title, an image lacks its alternative text, a formula
+        cannot be typeset, or an output holds a script or refers to an address outside
+        the page.
+    """
+    markup = Markup()
+    exporter = TemplateExporter(
+        template_file="page.html.j2", extra_template_paths=[str(TEMPLATES)]
+    )
+    exporter.register_preprocessor(
+        TagRemovePreprocessor(remove_cell_tags={"interactive"}), enabled=True
+    )
+    exporter.register_filter("markdown", markup.markdown)
+    exporter.register_filter("outputs", lambda cell: _outputs(cell, markup))
+    exporter.register_filter("code", Highlight2HTML(pygments_lexer="python3"))
+    exporter.register_filter("measured", claims.measured)
+    exporter.environment.autoescape = True
+    exporter.environment.globals.update(
+        describe(notebook),
+        result=result,
+        claims=claims.failures_first(result["claims"]),
+        counts=claims.count_verdicts(result["claims"]),
+        symbols=claims.SYMBOLS,
+        folded=FOLDED,
+        markup=markup,
+    )
+    page, _ = exporter.from_notebook_node(notebook)
+    check_page(page)
+    return page
+
+
+def without_timing(page):
+    """Leave out what derives from seconds, for comparing two pages."""
+    return re.sub(
+        r"(<(div|span)[^>]* data-timing>).*?<!--/timing--></\2>",
+        r"\1</\2>",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def describe(notebook):
+    """Read what a notebook is called and asks.
+
+    Returns
+    -------
+    dict
+        ``title``: its first line without the ``#``; ``question``: the first sentence
+        after ``**Question.**``, as Markdown.
+
+    Raises
+    ------
+    ValueError
+        If the first cell has no such title or question.
+    """
+    first = notebook.cells[0].source if notebook.cells else ""
+    title = re.match(r"# (.+)", first)
+    question = re.search(r"\*\*Question\.?\*\*:?\s+(.+?[.?])(?=\s|$)", first, re.DOTALL)
+    if not title or not question:
+        missing = "the line '# NN · Title'" if not title else "'**Question.** ...'"
+        raise ValueError(f"the first cell of the notebook lacks {missing}")
+    return {
+        "title": title[1].strip(),
+        "question": re.sub(r"\s+", " ", question[1]),
+    }
+
+
+def _outputs(cell, markup):
+    """The outputs of a code cell as HTML, in order, streams of one name joined."""
+    shown = []
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            shown.append(_stream(output.text, output.name))
+        elif output.output_type == "error":
+            shown.append(_stream("\n".join(output.traceback), "stderr"))
+        elif WIDGET not in output.data:
+            shown.append(_display(output.data, markup))
+    return "\n".join(shown)
+
+
+def _display(data, markup):
+    """The richest form of one output that a page can hold."""
+    if "text/html" in data:
+        text = re.sub(r"<style scoped>.*?</style>", "", data["text/html"], flags=re.S)
+        return scrollable(text) if "<table" in text else text
+    if "text/markdown" in data:
+        return markup.markdown(data["text/markdown"])
+    if "text/latex" in data:
+        return markup.tex(data["text/latex"].strip().strip("$"), display=True)
+    for kind in data:
+        if kind.startswith("image/"):
+            raise ValueError(
+                f"an output of type {kind} has no alternative text; show figures with "
+                "Run.figure or plotting.display_figure"
+            )
+    return _stream(data.get("text/plain", ""), "stdout")
+
+
+def _stream(text, name):
+    """Printed text: the last state of each line, in colour, without this machine."""
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    text = "\n".join(lines).rstrip("\n")
+    text = re.sub(r"\S*[/\\]ipykernel_\d+[/\\]\d+\.py", "cell", text)
+    text = re.sub(
+        r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\:\"']+)+[/\\](\S+?\.py)\b", r"\1", text
+    )
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+    return f'<pre class="{html.escape(name)}">{ansi2html(text)}</pre>'
