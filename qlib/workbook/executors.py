@@ -31,6 +31,7 @@ def executor(jobs=1, address=None, *, timeout=10.0):
         A running ``dask.distributed`` scheduler, such as ``"tcp://host:8786"``. Jobs
         then go to its workers and `jobs` is not used. A job whose worker is lost starts
         again on another, so jobs must be idempotent; one that raises is not repeated.
+        On Ctrl-C waiting jobs are forgotten, and those that run come to their end.
     timeout : float
         Seconds to wait for the scheduler at `address`.
 

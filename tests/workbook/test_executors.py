@@ -34,6 +34,8 @@ from qlib.workbook.executors import executor
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     with executor(2) as pool:
+        # asyncio does this to a worker that has executed a notebook
+        pool.submit(signal.signal, signal.SIGINT, signal.default_int_handler).result()
         for _ in range(3):
             pool.submit(subprocess.call, {SLEEPER!r}, start_new_session=True)
         signal.pause()
