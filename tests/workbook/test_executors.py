@@ -34,8 +34,6 @@ from qlib.workbook.executors import executor
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     with executor(2) as pool:
-        # asyncio does this to a worker that has executed a notebook
-        pool.submit(signal.signal, signal.SIGINT, signal.default_int_handler).result()
         for _ in range(3):
             pool.submit(subprocess.call, {SLEEPER!r}, start_new_session=True)
         signal.pause()
@@ -113,6 +111,15 @@ def test_nothing_outlives_a_pool_whose_process_ends(mark, end):
     if end == "Ctrl-C":
         assert said == b""
         assert pool.returncode == 130
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_workers_neither_hear_nor_heed_the_ctrl_c_of_a_terminal():
+    before = signal.getsignal(signal.SIGINT)
+    with executor(1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+        assert pool.submit(os.getpgrp).result() != os.getpgrp()
+        assert signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
