@@ -40,7 +40,7 @@ METHODS = {
 }
 
 _STYLE = {
-    "figure.figsize": (6.8, 3.9),
+    "figure.figsize": (7.4, 4.1),
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,

@@ -170,9 +170,13 @@ class Run:
         self.claims.append(claim)
         return claim
 
-    def key_figure(self, label, value):
-        """Name one number, already formatted, for the card on the index page."""
-        self.key_figures.append({"label": label, "value": str(value)})
+    def key_figure(self, label, value, *, kind="result"):
+        """Name one number, already formatted, for the card on the index page.
+
+        `kind` is ``"time"`` where it derives from seconds, else ``"result"``.
+        """
+        _check_choice("kind", kind, KINDS)
+        self.key_figures.append({"label": label, "value": str(value), "kind": kind})
 
     def figure(self, figure, name, *, alt, caption, thumbnail=False):
         """Record a matplotlib figure and return it as something to display.

@@ -61,6 +61,7 @@ def frames(figures, labels, *, name, alt, caption, start=0):
             "distinct labels; allowed: two or more figures, each with its own label"
         )
     group = html.escape(f"frames-{name}")
+    width = round(96 * figures[0].get_figwidth())
     ticks = []
     for place, (figure, label) in enumerate(zip(figures, labels, strict=True)):
         key, shown = f"{group}-{place}", html.escape(label)
@@ -79,7 +80,8 @@ def frames(figures, labels, *, name, alt, caption, start=0):
         f'<figure class="qlib-frames" id="figure-{html.escape(name)}" '
         'data-lm-suppress-shortcuts="true">'
         f"<style>{css}</style>"
-        f'<fieldset style="--frames:{len(figures)}" aria-label="{html.escape(alt)}">'
+        f'<fieldset style="--frames:{len(figures)};--width:{width}px" '
+        f'aria-label="{html.escape(alt)}">'
         f"{''.join(ticks)}</fieldset>"
         f"<figcaption>{html.escape(caption, quote=False)}"
         f'<span class="on-paper"> One of {len(figures)} frames; the page on a screen '

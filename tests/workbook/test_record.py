@@ -178,7 +178,9 @@ def test_what_was_recorded_comes_back_from_the_file(tmp_path):
             "profile": "full",
         },
     ]
-    assert result["key_figures"] == [{"label": "best", "value": "-17.9999"}]
+    assert result["key_figures"] == [
+        {"label": "best", "value": "-17.9999", "kind": "result"}
+    ]
     (claim,) = result["claims"]
     assert claim["verdict"] == "does not hold"
     assert claim["measured"] == 1.5
