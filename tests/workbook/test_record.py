@@ -47,9 +47,14 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones(run):
-    with pytest.raises(ValueError, match="'timing'; allowed: result, time"):
-        run.row("seconds", 1.0, kind="timing")
-    assert run.rows == []
+    for attempt in (
+        lambda: run.row("seconds", 1.0, kind="timing"),
+        lambda: add_claim(run, kind="timing"),
+        lambda: run.key_figure("seconds", "1.0", kind="timing"),
+    ):
+        with pytest.raises(ValueError, match="'timing'; allowed: result, time"):
+            attempt()
+    assert run.rows == run.claims == run.key_figures == []
 
 
 @pytest.mark.parametrize("verdict", ["Holds", "true", "", None, 1])
@@ -157,7 +162,8 @@ def test_what_was_recorded_comes_back_from_the_file(tmp_path):
     run.row("gap", 0.25, method="SA")
     run.row("seconds", 1.25, kind="time", method="SA")
     run.key_figure("best", f"{-17.9999:.4f}")
-    add_claim(run, interval=(np.float64(1.25), 1.75))
+    run.key_figure("speed", "2.0x", kind="time")
+    add_claim(run, kind="time", interval=(np.float64(1.25), 1.75))
     result = written(run, tmp_path)
     assert result["name"] == "01_toy"
     assert result["profile"] == "full"
@@ -179,11 +185,13 @@ def test_what_was_recorded_comes_back_from_the_file(tmp_path):
         },
     ]
     assert result["key_figures"] == [
-        {"label": "best", "value": "-17.9999", "kind": "result"}
+        {"label": "best", "value": "-17.9999", "kind": "result"},
+        {"label": "speed", "value": "2.0x", "kind": "time"},
     ]
     (claim,) = result["claims"]
     assert claim["verdict"] == "does not hold"
     assert claim["measured"] == 1.5
+    assert claim["kind"] == "time"
     assert claim["interval"] == [1.25, 1.75]
 
 
