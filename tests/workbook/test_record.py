@@ -157,6 +157,32 @@ def test_an_array_of_objects_is_refused_by_name(run, values):
     assert run.arrays == {}
 
 
+@pytest.mark.parametrize("empty", ["alt", "caption"])
+def test_a_figure_without_words_is_refused(run, empty):
+    words = {"alt": "A line rises.", "caption": "Read it upwards."} | {empty: " "}
+    with pytest.raises(ValueError, match=f"{empty} of figure 'line' is empty"):
+        run.figure(None, "line", **words)
+    assert run.figures == []
+
+
+def test_a_figure_stands_under_its_own_name_and_one_stands_for_the_notebook(
+    run, tmp_path
+):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([0, 1])
+    words = {"alt": "A line rises.", "caption": "Read it upwards."}
+    run.figure(figure, "line", thumbnail=True, **words)
+    run.figure(figure, "again", **words)
+    with pytest.raises(ValueError, match="figure 'line' is recorded twice"):
+        run.figure(figure, "line", **words)
+    line, again = written(run, tmp_path)["figures"]
+    assert line.pop("thumbnail").startswith("data:image/png;base64,")
+    assert line == {"name": "line", **words}
+    assert again == {"name": "again", **words}
+
+
 def test_what_was_recorded_comes_back_from_the_file(tmp_path):
     run = Run("01_toy", {"profile": "full", "seed": np.int64(3), "step": 0.5})
     run.row("gap", 0.25, method="SA")
