@@ -11,7 +11,7 @@ ADDRESSES = {"src", "href", "srcset", "action", "formaction", "poster", "data", 
 
 
 def check_page(page):
-    """Refuse a page that is not self-contained or not readable without sight.
+    """Refuse HTML that is not self-contained or not readable without sight.
 
     Raises
     ------
@@ -31,7 +31,7 @@ class _Check(HTMLParser):
         self._style = False
 
     def handle_starttag(self, tag, attributes):
-        where = f"<{tag}> in line {self.getpos()[0]} of the page"
+        where = f"<{tag}>"
         if tag in FORBIDDEN or (tag == "meta" and dict(attributes).get("http-equiv")):
             raise ValueError(f"{where} would load or send something")
         self._style = tag == "style"
@@ -61,7 +61,7 @@ class _Check(HTMLParser):
 
     @staticmethod
     def _check_style(style, where):
-        outside = re.search(r"@import|url\(\s*['\"]?(?!data:|#)[^)]*", style)
+        outside = re.search(r"(?i)@import|url\((?!\s*['\"]?(?:data:|#))[^)]*", style)
         if outside:
             raise ValueError(f"{where} loads {outside[0][:80]!r}")
 

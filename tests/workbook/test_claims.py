@@ -1,0 +1,34 @@
+import pytest
+
+from qlib.workbook import claims
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "text"),
+    [
+        (-17.99996, (-17.99999, -17.9998), "−17.99996 [−17.99999, −17.99980]"),
+        (0.35, (0.2, 0.5), "0.35 [0.20, 0.50]"),
+        (4123.4, (3900, 4500), "4123 [3900, 4500]"),
+        (0.0, (-0.02, 0.03), "0.000 [−0.020, 0.030]"),
+        (5, (5, 5), "5 [5, 5]"),
+        (1 / 3, None, "0.333333"),
+        (0.0, None, "0"),
+        (-18.0, None, "−18"),
+        (1234567.0, (1.2e6, None), "1.235×10⁶ [1.200×10⁶, ∞]"),
+        (1e-9, None, "1×10⁻⁹"),
+        (None, None, "not measured"),
+    ],
+)
+def test_digits_stop_where_the_interval_ends_their_meaning(value, interval, text):
+    assert claims.measured({"measured": value, "interval": interval}) == text
+
+
+def test_failures_come_first_and_are_counted_in_words():
+    verdicts = ["holds", "does not hold", "not testable here", "does not hold"]
+    made = [{"verdict": verdict, "text": str(k)} for k, verdict in enumerate(verdicts)]
+    assert [claim["text"] for claim in claims.failures_first(made)] == list("1320")
+    assert [count["text"] for count in claims.count_verdicts(made)] == [
+        "2 do not hold",
+        "1 not testable here",
+        "1 holds",
+    ]
