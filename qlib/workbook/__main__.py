@@ -1,0 +1,205 @@
+"""``python -m qlib.workbook``: what `run.py` calls inside the environment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from qlib.workbook.arguments import NOTEBOOKS, ROOT, parse_arguments
+from qlib.workbook.parameters import ParameterError, resolve_parameters, suggest
+
+
+class Refused(Exception):
+    """A request that cannot be met, said in one line before anything ran."""
+
+
+def main(words):
+    """Run one command and return its exit code."""
+    options = parse_arguments(words)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return COMMANDS[options.command](options)
+    except (Refused, ParameterError) as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; earlier reports stand as they were", 130)
+
+
+def report(options):
+    """Run the selected notebooks and write their pages and the index."""
+    from qlib.workbook.execute import clear_leftovers
+    from qlib.workbook.executors import executor
+    from qlib.workbook.index import write_index
+    from qlib.workbook.report import publish_all
+
+    values = _read_yaml(options.file, {})
+    if not isinstance(values, dict):
+        raise Refused(f"{options.file} holds no mapping of parameters to values")
+    plan = {
+        notebook: resolve_parameters(notebook, values, _texts(options))
+        for notebook in _select(options)
+    }
+    output = (options.output or ROOT).resolve()
+    jobs = len(plan) if options.scheduler else min(len(plan), options.jobs or _cores())
+    clear_leftovers(output / "runs")
+    try:
+        with executor(jobs, options.scheduler) as pool:
+            failures = publish_all(
+                plan, output, pool, jobs=jobs, timeout=options.timeout, progress=_say
+            )
+        if len(failures) < len(plan):
+            _say(write_index(output / "reports"))
+    except OSError as error:
+        failures = [str(error)]
+    finally:
+        clear_leftovers(output / "runs")
+    for failure in failures:
+        _fail(f"failed: {failure}", 1)
+    return 1 if failures else 0
+
+
+def sweep(options):
+    """Run the selected notebooks at many points and write one table."""
+    from qlib.workbook.execute import RunFailed, clear_leftovers
+    from qlib.workbook.executors import executor
+    from qlib.workbook.sweep import plan_points
+    from qlib.workbook.sweep import sweep as run_points
+
+    points = plan_points(
+        _select(options),
+        values=_read_yaml(options.file, [{}]),
+        grid=options.grid,
+        texts=_texts(options),
+    )
+    directory = (options.output or ROOT / "runs" / "sweep").resolve()
+
+    def progress(done, total, point, reason):
+        _say(f"{done}/{total} {point}: {'failed' if reason else 'done'}")
+
+    clear_leftovers(directory / "points")
+    try:
+        with executor(options.jobs or _cores(), options.scheduler) as pool:
+            failures = run_points(
+                points, directory, pool, timeout=options.timeout, callback=progress
+            )
+        _say(directory / "table.csv")
+    except (OSError, RunFailed) as error:
+        return _fail(f"failed: {error}", 1)
+    finally:
+        clear_leftovers(directory / "points")
+    for point, reason in failures:
+        _fail(f"failed: {point}: {reason}", 1)
+    return 1 if failures else 0
+
+
+def test(options):
+    """Check the style, then run the tests; pytest's summary is the last line."""
+    python = [sys.executable, "-m"]
+    checks = {"ruff check": ["check", "."], "ruff format": ["format", "--check", "."]}
+    codes = {
+        name: subprocess.call([*python, "ruff", *words], cwd=ROOT)
+        for name, words in checks.items()
+    }
+    _say(", ".join(f"{name}: {'failed' if codes[name] else 'ok'}" for name in codes))
+    codes["pytest"] = subprocess.call([*python, "pytest", *options.rest], cwd=ROOT)
+    return 1 if any(codes.values()) else 0
+
+
+def lab(options):
+    """Open JupyterLab; as root, which it refuses by itself, as in a container."""
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    folder = f"--ServerApp.root_dir={NOTEBOOKS}"
+    command = [sys.executable, "-m", "jupyterlab", folder, *root, *options.rest]
+    if os.name == "posix":
+        os.execv(command[0], command)
+    return subprocess.call(command)
+
+
+def bench(options):
+    """Run one benchmark, or all."""
+    scripts = {path.stem: path for path in sorted((ROOT / "benchmarks").glob("*.py"))}
+    if options.topic and options.topic not in scripts:
+        raise Refused(
+            f"no benchmark {options.topic!r}{suggest(options.topic, scripts)} "
+            f"(there are: {', '.join(scripts)})"
+        )
+    chosen = [scripts[options.topic]] if options.topic else scripts.values()
+    codes = [
+        subprocess.call([sys.executable, path, *options.rest], cwd=ROOT)
+        for path in chosen
+    ]
+    return 1 if any(codes) else 0
+
+
+def readme(options):
+    """Rewrite the README's table of verdicts."""
+    from qlib.workbook.readme import update
+
+    update(ROOT / "README.md", ROOT / "reports")
+    return 0
+
+
+COMMANDS = {
+    command.__name__: command for command in (report, sweep, test, lab, bench, readme)
+}
+
+
+def _select(options):
+    """The notebooks whose names start as asked, in order; all if nothing was asked."""
+    folder = options.notebooks.resolve()
+    known = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+    if not known:
+        raise Refused(f"no notebooks in {folder}")
+    for word in options.notebook:
+        if not any(name.startswith(word) for name in known):
+            raise Refused(
+                f"no notebook {word!r}{suggest(word, known)} "
+                f"(there are: {', '.join(known)})"
+            )
+    asked = tuple(options.notebook) or ("",)
+    chosen = [path for name, path in known.items() if name.startswith(asked)]
+    for path in chosen:
+        metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+        kernel = metadata.get("kernelspec", {}).get("name")
+        if kernel != "python3":
+            raise Refused(f"{path.stem}: its kernel is {kernel!r}; allowed: 'python3'")
+    return chosen
+
+
+def _texts(options):
+    return [("profile", "full")] * options.full + options.texts
+
+
+def _read_yaml(path, default):
+    import yaml
+
+    if path is None:
+        return default
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Refused(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _say(line):
+    print(line, flush=True)
+
+
+def _fail(line, code):
+    print(line, file=sys.stderr, flush=True)
+    return code
+
+
+def _terminate(number, frame):
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,113 @@
+"""Run notebooks and publish their pages; each page is replaced whole or not at all."""
+
+import json
+import time
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from qlib.workbook.claims import count_verdicts
+from qlib.workbook.execute import RunFailed, hold, run_notebook
+from qlib.workbook.files import write_atomically
+
+
+def publish(notebook, parameters, output, timeout=None):
+    """Run one notebook and write its page and record.
+
+    Parameters
+    ----------
+    notebook, parameters, timeout
+        As in `qlib.workbook.execute.run_notebook`.
+    output : path
+        Gets ``runs/<name>/``, ``reports/<name>.html`` and ``reports/<name>.json``, the
+        record with the notebook's ``title`` and ``question``.
+
+    Returns
+    -------
+    str
+        The verdicts counted in words.
+
+    Raises
+    ------
+    RunFailed
+        If the run failed, or what it shows makes no page. The old page then stands.
+    OSError
+        If a file cannot be written.
+    """
+    import nbformat
+
+    from qlib.workbook.page import describe, render_page
+
+    name = Path(notebook).stem
+    directory = Path(output) / "runs" / name
+    reports = Path(output) / "reports"
+    with hold(directory):
+        result = run_notebook(notebook, parameters, directory, timeout)
+        executed = nbformat.read(directory / "executed.ipynb", as_version=4)
+        try:
+            page = render_page(executed, result)
+            record = {**result, **describe(executed)}
+        except ValueError as error:
+            raise RunFailed(f"{name}, its page: {_one_line(error)}") from error
+        reports.mkdir(parents=True, exist_ok=True)
+        for ending, text in (
+            ("html", page),
+            ("json", json.dumps(record, indent=1, allow_nan=False)),
+        ):
+            for leftover in reports.glob(f".{name}.{ending}-*"):  # of a killed run
+                leftover.unlink()
+            with write_atomically(reports / f"{name}.{ending}") as file:
+                file.write(text.encode())
+    counts = ", ".join(count["text"] for count in count_verdicts(result["claims"]))
+    return counts or "no claims"
+
+
+def publish_all(plan, output, pool, *, jobs, timeout=None, progress=print):
+    """Publish several notebooks; one that fails does not stop the others.
+
+    Parameters
+    ----------
+    plan : mapping of path to mapping
+        Notebooks with their complete, checked parameters.
+    output : path
+    pool : concurrent.futures.Executor
+    jobs : int
+        How many to have under way at once.
+    timeout : float, optional
+        Seconds that one cell may take. Default: no limit.
+    progress : callable
+        Gets a line when a notebook starts or is done.
+
+    Returns
+    -------
+    list of str
+        One line for each that failed, in the order of `plan`.
+    """
+    waiting, running, failures = list(plan), {}, {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            notebook = waiting.pop(0)
+            progress(f"{notebook.stem}: running, {plan[notebook]['profile']} profile")
+            job = pool.submit(publish, notebook, plan[notebook], output, timeout)
+            running[job] = notebook, time.perf_counter()
+        for job in wait(running, return_when=FIRST_COMPLETED).done:
+            notebook, started = running.pop(job)
+            seconds = time.perf_counter() - started
+            error = job.exception()
+            if error is None:
+                progress(f"{notebook.stem}: {job.result()} ({seconds:.0f} s)")
+            elif isinstance(error, RunFailed):
+                failures[notebook] = str(error)
+            elif isinstance(error, OSError):
+                failures[notebook] = f"{notebook.stem}: {_one_line(error)}"
+            elif isinstance(error, BrokenProcessPool):
+                for lost in (notebook, *waiting):
+                    failures[lost] = f"{lost.stem}: a worker process was killed"
+                waiting.clear()
+            else:
+                raise error
+    return [failures[notebook] for notebook in plan if notebook in failures]
+
+
+def _one_line(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
