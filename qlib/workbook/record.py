@@ -122,11 +122,10 @@ class Run:
             "kind": kind,
             "profile": self.parameters["profile"],
         }
-        for other in self.rows:
-            if (other["metric"], other["labels"]) == (row["metric"], row["labels"]):
-                raise ValueError(
-                    f"row {metric!r} with labels {labels} is recorded twice"
-                )
+        identity = (metric, tuple(sorted(row["labels"].items())))
+        if identity in self._identities:
+            raise ValueError(f"row {metric!r} with labels {labels} is recorded twice")
+        self._identities.add(identity)
         self.rows.append(row)
 
     def claim(
@@ -152,14 +151,15 @@ class Run:
         _check_choice("verdict", verdict, VERDICTS)
         _check_choice("kind", kind, KINDS)
         if verdict != "not testable here" and measured is None:
-            raise ValueError(
-                f"measured is None, yet the verdict is {verdict!r}: {text}"
-            )
+            raise ValueError(f"measured is None, yet {text!r} has a verdict: {verdict}")
+        measured = _plain(measured)
+        if verdict == "holds" and measured is None:
+            raise ValueError(f"measured is infinite, yet {text!r} is said to hold")
         claim = Claim(
             text=text,
             source=source,
             stated=stated,
-            measured=_plain(measured),
+            measured=measured,
             interval=None if interval is None else tuple(map(_plain, interval)),
             verdict=verdict,
             seeds=int(seeds),

@@ -82,6 +82,12 @@ def test_a_claim_without_a_measured_value_can_be_not_testable(run):
     assert add_claim(run, measured=None, verdict="not testable here").measured is None
 
 
+def test_an_infinite_measure_can_fail_but_not_hold(run):
+    assert add_claim(run, measured=np.inf, verdict="does not hold").measured is None
+    with pytest.raises(ValueError, match="infinite"):
+        add_claim(run, measured=np.inf, verdict="holds")
+
+
 @pytest.mark.parametrize("nan", [math.nan, np.float32("nan")])
 def test_nan_is_refused_wherever_a_number_is_recorded(run, nan):
     for attempt in (
