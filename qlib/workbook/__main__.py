@@ -9,6 +9,8 @@ import sys
 from qlib.workbook.arguments import NOTEBOOKS, ROOT, parse_arguments
 from qlib.workbook.parameters import ParameterError, resolve_parameters, suggest
 
+INTERRUPTED = "interrupted; earlier reports stand as they were"
+
 
 class Refused(Exception):
     """A request that cannot be met, said in one line before anything ran."""
@@ -23,7 +25,7 @@ def main(words):
     except (Refused, ParameterError) as error:
         return _fail(error, 2)
     except KeyboardInterrupt:
-        return _fail("interrupted; earlier reports stand as they were", 130)
+        return _fail(INTERRUPTED, 130)
 
 
 def report(options):
@@ -198,7 +200,7 @@ def _fail(line, code):
 
 
 def _terminate(number, frame):
-    raise SystemExit(128 + number)
+    raise SystemExit(_fail(INTERRUPTED, 128 + number))
 
 
 if __name__ == "__main__":
