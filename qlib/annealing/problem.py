@@ -111,6 +111,14 @@ class Problem:
     def done(self):
         return self._stopped or self.remaining == 0 or not self._any_active
 
+    def uniform(self, random, size):
+        """Points (d, R, size) uniform in the box; the very first one is `x0`."""
+        x = self.low + self.width * random.uniform((self.d, self.runs, size))
+        x = self.xp.minimum(x, self.high)  # rounding
+        if self.x0 is not None and self.x is None:
+            x[:, :, :1] = self.x0
+        return x
+
     def evaluate(self, x):
         """Values of a batch, in order, until budget or target ends a run.
 
@@ -156,15 +164,18 @@ class Problem:
             self._all_active, self._any_active = False, bool(xp.any(self.active))
         return values
 
-    def record(self, series, **state):
+    def record(self, series, *, population=None, **state):
         """End an iteration: append to the history and inform the callback.
 
         Parameters
         ----------
         series : dict
-            Name to a number or an (R,) array; stored beside `fun` and `nfev`.
+            Name to a number or an (R,) array, the same names in every iteration; stored
+            beside `fun` and `nfev`.
+        population : (d, R, S) array or None
+            Current points, shown to the callback as (R, S, d).
         **state
-            Arrays with a leading run axis, shown to the callback only.
+            Further arrays with a leading run axis, shown to the callback only.
         """
         nfev = self.nfev
         for name, value in {"nfev": nfev, "fun": self.fun, **series}.items():
@@ -172,6 +183,8 @@ class Problem:
         self.nit += 1
         if self._callback is None:
             return
+        if population is not None:
+            state["population"] = self.xp.permute_dims(population, (1, 2, 0))
         shown = {"x": self.x.T, "fun": self.fun, "nfev": nfev, **series, **state}
         if self._single:
             shown = {k: v[0] if hasattr(v, "shape") else v for k, v in shown.items()}
@@ -281,11 +294,11 @@ class Problem:
     def _append(self, name, value):
         xp = self.xp
         rows = self._history.get(name)
-        if rows is None:
+        if rows is None or self.nit == rows.shape[0]:
             dtype = xp.int64 if name == "nfev" else xp.float64
-            rows = xp.empty((64, self.runs), dtype=dtype, device=self.device)
-        elif self.nit == rows.shape[0]:
-            rows = xp.concat([rows, xp.empty_like(rows)])
+            shape = (max(64, self.nit), self.runs)
+            more = xp.empty(shape, dtype=dtype, device=self.device)
+            rows = more if rows is None else xp.concat([rows, more])
         rows[self.nit] = value
         self._history[name] = rows
 
