@@ -45,8 +45,8 @@ def frames(figures, labels, *, name, alt, caption, start=0):
     Raises
     ------
     ValueError
-        If there are fewer than two figures, not one distinct label for each, or no
-        alternative text.
+        If there are fewer than two figures, not one distinct label for each, no such
+        `start`, or no alternative text.
     """
     from IPython.display import HTML
 
@@ -60,6 +60,8 @@ def frames(figures, labels, *, name, alt, caption, start=0):
             f"frames {name!r} has {len(figures)} figures and {len(set(labels))} "
             "distinct labels; allowed: two or more figures, each with its own label"
         )
+    if start not in range(len(figures)):
+        raise ValueError(f"start is {start}; allowed: 0 to {len(figures) - 1}")
     group = html.escape(f"frames-{name}")
     width = round(96 * figures[0].get_figwidth())
     ticks = []
@@ -70,6 +72,7 @@ def frames(figures, labels, *, name, alt, caption, start=0):
         )
         ticks.append(
             f'<input type="radio" name="{group}" id="{key}" style="--at:{place + 1}"'
+            " data-lm-suppress-shortcuts"  # JupyterLab leaves the arrow keys to it
             f"{' checked' if place == start else ''}>"
             f'<label for="{key}" style="--at:{place + 1}">{shown}</label>{image}'
         )
@@ -77,8 +80,7 @@ def frames(figures, labels, *, name, alt, caption, start=0):
         Path(__file__).with_name("templates").joinpath("frames.css").read_text("utf-8")
     )
     return HTML(
-        f'<figure class="qlib-frames" id="figure-{html.escape(name)}" '
-        'data-lm-suppress-shortcuts="true">'
+        f'<figure class="qlib-frames" id="figure-{html.escape(name)}">'
         f"<style>{css}</style>"
         f'<fieldset style="--frames:{len(figures)};--width:{width}px" '
         f'aria-label="{html.escape(alt)}">'

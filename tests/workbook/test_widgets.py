@@ -87,6 +87,13 @@ def test_frames_without_distinct_labels_or_text_are_refused(number, labels, alt)
         widgets.frames(waves(number), labels, name="heat", alt=alt, caption="So.")
 
 
+def test_frames_start_at_one_of_them():
+    with pytest.raises(ValueError, match="start is 2; allowed: 0 to 1"):
+        widgets.frames(
+            waves(2), ["a", "b"], name="heat", alt="A wave", caption="So.", start=2
+        )
+
+
 def test_sliders_show_nothing_where_nobody_can_move_them(monkeypatch):
     monkeypatch.setenv(RUN_DIRECTORY, "somewhere")
     drawn = []
