@@ -63,7 +63,7 @@ def measured(claim):
         "∞" if part is None else _number(part, decimals, exponent, strip=not width)
         for part in (interval[0], value, interval[1])
     )
-    return f"{middle} [{low}, {high}]"
+    return f"{middle} [{low},\N{NO-BREAK SPACE}{high}]"
 
 
 def _exponent(value):

@@ -107,7 +107,7 @@ def test_failures_stand_first_with_word_and_symbol():
     order = [text.index(what) for what in ("Four", "Three", "One &amp; two")]
     assert order == sorted(order)
     assert re.search(r"✕</span> does not hold</span>", text)
-    assert "2.0 [1.5, 2.5]" in text
+    assert "2.0 [1.5,\N{NO-BREAK SPACE}2.5]" in text
     assert "30 seeds, 100 evaluations" in text
     assert "not measured" in text
 
