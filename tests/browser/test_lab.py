@@ -40,7 +40,8 @@ def playful():
 def lab(tmp_path_factory):
     """The address of a JupyterLab on a copy of the notebooks, with nothing of ours."""
     home = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    for part in ("notebooks", "qlib"):  # a copy, so that runs/ is written there
+        shutil.copytree(ROOT / part, home / part)
     for name, content in SETTINGS.items():
         path = home / "settings" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def lab(tmp_path_factory):
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         "QLIB_RUN_DIRECTORY": None,
     }
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(home)}
     for name, folder in folders.items():
         environment.pop(name, None)
         if folder:
