@@ -5,6 +5,7 @@ In a run by the runner (`QLIB_RUN_DIRECTORY` is set) nobody can move a slider, s
 """
 
 import html
+import io
 import os
 import time
 from pathlib import Path
@@ -178,15 +179,16 @@ class LiveConvergence:
         self.gap = []
         self.drawings = 0
         self._minimum = minimum
-        self._method = method
+        self._slowest = self._spent = 0.0
         self._clock = clock
         self._show = _show_in_place() if show is None else show
-        self._slowest = 0.0
-        self._spent = 0.0
         self._started = None
+        self._figure, self._line = _empty_plot(method)
         if self._show is not None:
-            self._draw()  # what one drawing costs is known before the first call
-            self._spent = 0.0
+            self._draw()  # loads fonts; the second one tells what a drawing costs
+            self._slowest = 0.0
+            self._draw()
+        self.drawings, self._spent = 0, 0.0
 
     def __call__(self, intermediate_result):
         """Note one state of the optimiser; draw it if there is time to."""
@@ -209,38 +211,41 @@ class LiveConvergence:
             self._draw()
 
     def _draw(self):
-        from matplotlib import pyplot as plt
-
         began = self._clock()
-        with plotting.style():
-            figure, ax = plt.subplots()
-            positive = [gap if gap > 0 else np.nan for gap in self.gap]
-            ax.plot(
-                self.nfev,
-                positive,
-                **plotting.method_style(self._method),
-                markevery=0.1,
-            )
-            ax.set(xlabel="evaluations", ylabel="gap to the minimum, f − f*")
-            ax.set_yscale("log")
-            self._show(figure)
-            plt.close(figure)
+        positive = [gap if gap > 0 else np.nan for gap in self.gap]
+        self._line.set_data(self.nfev, positive)
+        self._line.axes.relim()
+        self._line.axes.autoscale_view()
+        self._show(self._figure)
         self.drawings += 1
         cost = self._clock() - began
         self._spent += cost
         self._slowest = max(self._slowest, cost)
 
 
+def _empty_plot(method):
+    from matplotlib import pyplot as plt
+
+    with plotting.style():
+        figure, ax = plt.subplots(layout="none")  # fixed margins draw faster
+        (line,) = ax.plot([], [], **plotting.method_style(method), markevery=0.1)
+        ax.set(xlabel="evaluations", ylabel="gap to the minimum, f − f*")
+        ax.set_yscale("log")
+    plt.close(figure)  # drawn by us alone, not once more below the cell
+    return figure, line
+
+
 def _show_in_place():
     """A function that shows each figure where the first one stood."""
     if RUN_DIRECTORY in os.environ:
         return None
-    from IPython.display import HTML, display
+    from IPython.display import HTML, Image, display
 
     handle = display(HTML(""), display_id=True)
 
     def show(figure):
-        alt = "The best value found so far against the evaluations spent."
-        handle.update(HTML(plotting.image_tag(figure, "live", alt=alt)))
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=100)
+        handle.update(Image(buffer.getvalue(), alt="Best value against evaluations."))
 
     return show
