@@ -1,6 +1,6 @@
 """What the annealing methods share: start, moves inside the box, acceptance."""
 
-from math import ceil
+from math import ceil, sqrt
 
 from qlib.annealing.problem import number_between
 from qlib.annealing.schedules import schedule
@@ -27,9 +27,13 @@ class Anneal:
         starting points count); a sample without spread gives temperature 1.
     temperature_ratio : float
         Last over first temperature of a named cooling.
+    coordinates : {"one", "all"}
+        What a proposal changes: one coordinate, drawn uniformly, or all of them.
 
     Attributes
     ----------
+    share : float
+        Unit of a proposal's width: this share of the box, 1 or 1/√d.
     iterations : int
         Iterations that the budget allows after the start, or 1 if it allows none.
     relative, heat : lists of float
@@ -46,9 +50,20 @@ class Anneal:
     """
 
     def __init__(
-        self, problem, random, chains, cooling, temperature, temperature_ratio
+        self,
+        problem,
+        random,
+        chains,
+        cooling,
+        temperature,
+        temperature_ratio,
+        coordinates,
     ):
+        if coordinates not in ("one", "all"):
+            raise ValueError(f"coordinates: got {coordinates!r}; allowed: 'one', 'all'")
         self.problem, self.random = problem, random
+        self._one = coordinates == "one" and problem.d > 1
+        self.share = 1.0 if self._one else 1 / sqrt(problem.d)
         calibrate = temperature is None and not callable(cooling)
         if temperature is not None:
             if callable(cooling):
@@ -101,11 +116,39 @@ class Anneal:
         xp = self.problem.xp
         series = {
             "temperature": temperature[:, 0],
-            "acceptance": xp.count_nonzero(moved, axis=1) / self.chains,
+            "acceptance": xp.sum(moved, axis=1) / self.chains,
             "energy": xp.sum(self.f, axis=1) / self.chains,
             **series,
         }
         self.problem.record(series, population=self.x, energies=self.f, moved=moved)
+
+    def displacement(self, width, *, drift=None, size=None):
+        """Gaussian displacements, in one random coordinate of each point or in all.
+
+        Parameters
+        ----------
+        width : float or array
+            Standard deviation of what moves, in units of `share` of the box.
+        drift : (d, R, S) array or None
+            Mean of the displacement.
+        size : int or None
+            Points S a run; None for one per chain.
+
+        Returns
+        -------
+        (d, R, S) array
+        """
+        problem, xp = self.problem, self.problem.xp
+        shape = (problem.runs, self.chains if size is None else size)
+        noise = self.random.normal((1 if self._one else problem.d, *shape))
+        moves = width * self.share * problem.width * noise
+        if drift is not None:
+            moves = moves + drift
+        if not self._one:
+            return moves
+        chosen = xp.floor(problem.d * self.random.uniform((1, *shape)))
+        axis = xp.arange(problem.d, dtype=xp.float64, device=problem.device)
+        return xp.where(axis[:, None, None] == chosen, moves, 0.0)
 
     def accept(self, proposals, temperature):
         """Evaluate proposals (d, R, S) and take them by Metropolis' rule.

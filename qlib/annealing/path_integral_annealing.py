@@ -21,7 +21,8 @@ def path_integral_annealing(
     cooling="geometric",
     temperature=None,
     temperature_ratio=1e-4,
-    step=0.5,
+    step=1.0,
+    coordinates="one",
     thermal_step=True,
     slices=8,
     coupling=True,
@@ -30,6 +31,7 @@ def path_integral_annealing(
     wavelength_ratio=1e-3,
     runs=None,
     device=None,
+    keep_history=True,
     rng=None,
 ):
     """Minimise by path-integral Monte Carlo with a shrinking quantum spread.
@@ -54,7 +56,8 @@ def path_integral_annealing(
 
     Parameters
     ----------
-    func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device
+    func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device,
+    keep_history
         As for `qlib.annealing.problem.Problem`. `x0` is where the first slice starts.
     cooling, temperature, temperature_ratio, step, thermal_step
         As for `simulated_annealing`, with the same defaults, for τ. (A constant τ,
@@ -67,8 +70,7 @@ def path_integral_annealing(
     shrinking : {"geometric", "linear"} or callable
         How λ falls; a callable maps progress in [0, 1] to λ, as `wavelength`.
     wavelength : float
-        First λ, fraction of width/√d, > 0. Default: as `step`, so that at the start
-        neighbours lie about as far apart as a classical proposal reaches.
+        First λ, fraction of the box, > 0.
     wavelength_ratio : float
         Last over first λ. At the default the last springs are about ten times stiffer,
         in width, than the thermal spread of the last temperature.
@@ -109,12 +111,20 @@ def path_integral_annealing(
         callback=callback,
         runs=runs,
         device=device,
+        keep_history=keep_history,
     )
     random = RandomSource(rng, device)
-    anneal = Anneal(problem, random, chains, cooling, temperature, temperature_ratio)
+    anneal = Anneal(
+        problem,
+        random,
+        chains,
+        cooling,
+        temperature,
+        temperature_ratio,
+        coordinates,
+    )
     lengths = wavelengths(shrinking, wavelength, wavelength_ratio, anneal.iterations)
     anneal.place(wavelength=lengths[0])
-    unit = problem.width / sqrt(problem.d)
     tied = coupling and chains > 1
     for iteration, length in enumerate(lengths):
         if problem.done:
@@ -123,13 +133,13 @@ def path_integral_annealing(
         width = step * sqrt(heat) if thermal_step else step
         temperature = anneal.scale * anneal.relative[iteration]
         if tied and iteration % 2:
-            moved = shift_ring(anneal, width / sqrt(chains) * unit, temperature)
+            moved = shift_ring(anneal, width / sqrt(chains), temperature)
         elif tied:
-            width *= length / sqrt(length**2 + 2 * width**2)
-            moved = move_slices(anneal, width * unit, length * unit, temperature)
+            reach = length / anneal.share
+            width *= reach / sqrt(reach**2 + 2 * width**2)
+            moved = move_slices(anneal, width, length, temperature)
         else:
-            noise = random.normal(anneal.x.shape)
-            proposals = reflect(problem, anneal.x + width * unit * noise)
+            proposals = reflect(problem, anneal.x + anneal.displacement(width))
             moved = anneal.accept(proposals, temperature)
         anneal.record(temperature, moved, wavelength=length)
     return problem.result()
@@ -142,8 +152,10 @@ def move_slices(anneal, width, length, temperature):
     ----------
     anneal : Anneal
         Positions (d, R, P) and energies (R, P), which are replaced.
-    width, length : (d, 1, 1) arrays
-        Proposal width and λ of each coordinate.
+    width : float
+        Proposal width, as `Anneal.displacement` takes it.
+    length : float
+        λ, fraction of the box.
     temperature : (R, 1) array
         τ.
 
@@ -154,7 +166,8 @@ def move_slices(anneal, width, length, temperature):
     """
     problem, xp = anneal.problem, anneal.problem.xp
     start = anneal.x
-    proposals = reflect(problem, start + width * anneal.random.normal(start.shape))
+    spring = length * problem.width  # (d, 1, 1)
+    proposals = reflect(problem, start + anneal.displacement(width))
     values = problem.evaluate(proposals)
     threshold = anneal.f + temperature * anneal.random.exponential(values.shape)
     x = xp.asarray(start, copy=True)
@@ -162,7 +175,7 @@ def move_slices(anneal, width, length, temperature):
     for parity in (slice(0, None, 2), slice(1, None, 2)):
         neighbours = xp.roll(x, 1, axis=2) + xp.roll(x, -1, axis=2)
         new, old = proposals[:, :, parity], start[:, :, parity]
-        stretch = (new - old) * (new + old - neighbours[:, :, parity]) / length**2
+        stretch = (new - old) * (new + old - neighbours[:, :, parity]) / spring**2
         action = xp.sum(stretch, axis=0)  # change of Σ |x_k − x_{k±1}|² / (2 λ²)
         cost = values[:, parity] + temperature * action
         moved[:, parity] = cost <= threshold[:, parity]
@@ -179,8 +192,7 @@ def shift_ring(anneal, width, temperature):
     folding some of its slices back would deform it, and no shift undoes that.
     """
     problem, xp = anneal.problem, anneal.problem.xp
-    shift = width * anneal.random.normal((problem.d, problem.runs, 1))
-    shifted = anneal.x + shift
+    shifted = anneal.x + anneal.displacement(width, size=1)
     proposals = reflect(problem, shifted)
     values = problem.evaluate(proposals)
     total = xp.sum(values, axis=1, keepdims=True)
@@ -195,7 +207,7 @@ def shift_ring(anneal, width, temperature):
 
 
 def wavelengths(shrinking, wavelength, ratio, iterations):
-    """λ of each iteration, fraction of width/√d, all > 0."""
+    """λ of each iteration, fraction of the box, all > 0."""
     values = schedule("shrinking", shrinking, iterations, ratio)
     if not callable(shrinking):
         values = wavelength * values

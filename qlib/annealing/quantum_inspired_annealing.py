@@ -20,13 +20,15 @@ def quantum_inspired_annealing(
     cooling="geometric",
     temperature=None,
     temperature_ratio=1e-4,
-    step=0.5,
+    step=1.0,
+    coordinates="one",
     thermal_step=True,
     particles=5,
-    tunnelling=0.5,
+    tunnelling=1.0,
     pull=0.1,
     runs=None,
     device=None,
+    keep_history=True,
     rng=None,
 ):
     """Minimise by Metropolis chains with widened proposals and a pull to the best.
@@ -53,7 +55,8 @@ def quantum_inspired_annealing(
 
     Parameters
     ----------
-    func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device
+    func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device,
+    keep_history
         As for `qlib.annealing.problem.Problem`.
     cooling, temperature, temperature_ratio, step, thermal_step
         As for `simulated_annealing`, with the same defaults.
@@ -96,21 +99,27 @@ def quantum_inspired_annealing(
         callback=callback,
         runs=runs,
         device=device,
+        keep_history=keep_history,
     )
     random = RandomSource(rng, device)
-    anneal = Anneal(problem, random, chains, cooling, temperature, temperature_ratio)
+    anneal = Anneal(
+        problem,
+        random,
+        chains,
+        cooling,
+        temperature,
+        temperature_ratio,
+        coordinates,
+    )
     anneal.place()
-    unit = problem.width / sqrt(problem.d)
     for relative, heat in zip(anneal.relative, anneal.heat, strict=True):
         if problem.done:
             break
         thermal = step * sqrt(heat) if thermal_step else step
         width = hypot(thermal, tunnelling * sqrt(heat))
-        noise = random.normal(anneal.x.shape)
-        mean = anneal.x
-        if pull:
-            mean = mean + pull * (problem.x[:, :, None] - mean)
-        proposals = reflect(problem, mean + width * unit * noise)
+        drift = pull * (problem.x[:, :, None] - anneal.x) if pull else None
+        moves = anneal.displacement(width, drift=drift)
+        proposals = reflect(problem, anneal.x + moves)
         temperature = anneal.scale * relative
         anneal.record(temperature, anneal.accept(proposals, temperature))
     return problem.result()

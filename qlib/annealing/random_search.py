@@ -17,13 +17,15 @@ def random_search(
     batch=1,
     runs=None,
     device=None,
+    keep_history=True,
     rng=None,
 ):
     """Minimise by evaluating independent points, uniform in the box.
 
     Parameters
     ----------
-    func, bounds, args, maxfun, target, vectorized, callback, runs, device
+    func, bounds, args, maxfun, target, vectorized, callback, runs, device,
+    keep_history
         As for `qlib.annealing.problem.Problem`.
     x0 : (d,) array or None
         The first point evaluated.
@@ -55,6 +57,7 @@ def random_search(
         callback=callback,
         runs=runs,
         device=device,
+        keep_history=keep_history,
     )
     random = RandomSource(rng, device)
     while not problem.done:

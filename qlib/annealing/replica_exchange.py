@@ -1,6 +1,6 @@
 """Replica exchange (parallel tempering): chains on a ladder of temperatures."""
 
-from math import inf, sqrt
+from math import inf
 
 from qlib.annealing.metropolis import Anneal, reflect
 from qlib.annealing.problem import Problem, number_between, positive_integer
@@ -19,10 +19,12 @@ def replica_exchange(
     callback=None,
     temperature=None,
     temperature_ratio=1e-4,
-    step=0.5,
+    step=1.0,
+    coordinates="one",
     replicas=10,
     runs=None,
     device=None,
+    keep_history=True,
     rng=None,
 ):
     """Minimise by Metropolis chains at fixed temperatures that exchange their points.
@@ -36,7 +38,8 @@ def replica_exchange(
 
     Parameters
     ----------
-    func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device
+    func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device,
+    keep_history
         As for `qlib.annealing.problem.Problem`. `x0` is where the coldest chain starts.
     temperature : float or None
         Hottest temperature; None calibrates it as in `simulated_annealing`.
@@ -81,23 +84,24 @@ def replica_exchange(
         callback=callback,
         runs=runs,
         device=device,
+        keep_history=keep_history,
     )
     xp = problem.xp
     random = RandomSource(rng, device)
-    anneal = Anneal(problem, random, chains, "linear", temperature, 1.0)
+    anneal = Anneal(problem, random, chains, "linear", temperature, 1.0, coordinates)
     anneal.place(swaps=0.0)
     height = xp.linspace(1.0, 0.0, chains, dtype=xp.float64, device=device)
     heat = temperature_ratio**height if chains > 1 else xp.ones_like(height)
     ladder = anneal.scale * heat  # (R, K)
-    width = step * xp.sqrt(heat) * problem.width / sqrt(problem.d)  # (d, 1, K)
+    width = step * xp.sqrt(heat)
     for iteration in range(anneal.iterations):
         if problem.done:
             break
-        noise = random.normal(anneal.x.shape)
-        moved = anneal.accept(reflect(problem, anneal.x + width * noise), ladder)
+        proposals = reflect(problem, anneal.x + anneal.displacement(width))
+        moved = anneal.accept(proposals, ladder)
         swapped = swap_neighbours(anneal, ladder, iteration % 2)
         pairs = max(1, swapped.shape[1])
-        swaps = xp.count_nonzero(swapped, axis=1) / pairs
+        swaps = xp.sum(swapped, axis=1) / pairs
         anneal.record(ladder[:, -1:], moved, swaps=swaps)
     return problem.result()
 
