@@ -162,11 +162,10 @@ def _typed_in_code(tree):
         said += call.args if name in ("set_title", "suptitle") else []
         numbers = [kw.value for kw in call.keywords if kw.arg in MEASURED]
         numbers += call.args[1:] if name in ("row", "key_figure") else []
-        for part in (part for value in said for part in ast.walk(value)):
-            if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                number = NUMBER.search(part.value)
-                if number:
-                    yield f"a number typed by hand: {_around(part.value, number)!r}"
+        for text in (text for value in said for text in _texts(value)):
+            number = NUMBER.search(text)
+            if number:
+                yield f"a number typed by hand: {_around(text, number)!r}"
         if name not in ("claim", "row", "key_figure"):
             continue
         for value in numbers:
@@ -176,6 +175,19 @@ def _typed_in_code(tree):
                 continue
             if literal is not None and literal != 0:
                 yield f"{name} records a number typed by hand: {literal!r}"
+
+
+def _texts(value):
+    """The texts in an expression, without the format of what an f-string inserts."""
+    nodes = list(ast.walk(value))
+    formats = [node.format_spec for node in nodes if hasattr(node, "format_spec")]
+    within = {id(part) for spec in formats if spec for part in ast.walk(spec)}
+    constants = (
+        node.value
+        for node in nodes
+        if id(node) not in within and isinstance(node, ast.Constant)
+    )
+    return [value for value in constants if isinstance(value, str)]
 
 
 def _around(text, match):
@@ -213,7 +225,7 @@ def good():
             ),
             cell("run = 1", "setup"),
             new_markdown_cell("Storn and Price (1997) use $0.5$ and `F = 0.8`."),
-            cell('run.figure(1, "a", alt="A", caption=f"At {T:.2f}.")', "figure"),
+            cell('run.figure(1, "a", alt="A", caption=f"At {T:.2%}.")', "figure"),
             new_markdown_cell("## Verdict"),
             cell('run.claim("17.9", stated="17.9", measured=a, seeds=n)', "verdict"),
             new_markdown_cell("## Limits\n\nOne dimension of 20."),
