@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from qlib.workbook.record import RUN_DIRECTORY, load_result
@@ -21,7 +22,26 @@ KERNEL = "python3"
 
 
 class RunFailed(Exception):
-    """A notebook that could not be executed to a valid result, and why, in one line."""
+    """Why a notebook could not be executed to a valid result, in one line."""
+
+
+def why_failed(job):
+    """Say in one line why a future has no result; None if it has one."""
+    if job.cancelled():
+        return "cancelled: the dask scheduler was lost"
+    error = job.exception()
+    if error is None:
+        return None
+    if isinstance(error, RunFailed):
+        return str(error)
+    if isinstance(error, BrokenProcessPool):
+        return "a worker process was killed"
+    return one_line(error)
+
+
+def one_line(error):
+    """An error's type and message without line breaks."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def run_notebook(notebook, parameters, directory, timeout=None):
@@ -99,9 +119,7 @@ def hold(directory):
     try:
         lock.acquire()
     except Timeout:
-        raise RunFailed(
-            f"{directory.name}: another run of it is under way in {directory.parent}"
-        ) from None
+        raise RunFailed(f"another run of it is under way in {directory}") from None
     try:
         if lock.lock_counter == 1:
             _recover(directory)
@@ -172,12 +190,12 @@ def _execute(notebook, parameters, new, executed, timeout):
         begun = [n for n, cell in enumerate(cells, 1) if _began(cell)]
         failed = [n for n, cell in enumerate(cells, 1) if _erred(cell)] or begun[-1:]
         where = f"cell {failed[0]}" if failed else "its kernel"
-        raise RunFailed(f"{notebook.stem}, {where}: {' '.join(problem.split())}")
+        raise RunFailed(f"{where}: {' '.join(problem.split())}")
     for number, cell in enumerate(cells, 1):
         if _erred(cell):
-            raise RunFailed(f"{notebook.stem}, cell {number}: it ended the notebook")
+            raise RunFailed(f"cell {number}: it ended the notebook")
         if "".join(cell["source"]).strip() and cell["execution_count"] is None:
-            raise RunFailed(f"{notebook.stem}, cell {number}: it was not executed")
+            raise RunFailed(f"cell {number}: it was not executed")
     shutil.rmtree(scratch)
 
 
@@ -234,12 +252,10 @@ def _check_result(path, name, parameters):
     try:
         result = load_result(path)
     except FileNotFoundError:
-        raise RunFailed(f"{name}: it ended without writing its result") from None
+        raise RunFailed("it ended without writing its result") from None
     except ValueError as error:
-        raise RunFailed(f"{name}: {error}") from None
+        raise RunFailed(f"result.json: {error}") from None
     for key, wanted in (("name", name), ("parameters", dict(parameters))):
         if result[key] != wanted:
-            raise RunFailed(
-                f"{name}: {key} in its result is {result[key]!r}, not {wanted!r}"
-            )
+            raise RunFailed(f"{key} in its result is {result[key]!r}, not {wanted!r}")
     return result

@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from qlib.workbook.claims import count_verdicts
-from qlib.workbook.execute import RunFailed, hold, run_notebook
+from qlib.workbook.execute import RunFailed, hold, one_line, run_notebook, why_failed
 from qlib.workbook.files import write_atomically
 
 
@@ -48,7 +48,7 @@ def publish(notebook, parameters, output, timeout=None):
             page = render_page(executed, result)
             record = {**result, **describe(executed)}
         except ValueError as error:
-            raise RunFailed(f"{name}, its page: {_one_line(error)}") from error
+            raise RunFailed(f"its page: {one_line(error)}") from error
         reports.mkdir(parents=True, exist_ok=True)
         for ending, text in (
             ("html", page),
@@ -87,27 +87,19 @@ def publish_all(plan, output, pool, *, jobs, timeout=None, progress=print):
     while waiting or running:
         while waiting and len(running) < jobs:
             notebook = waiting.pop(0)
+            try:
+                job = pool.submit(publish, notebook, plan[notebook], output, timeout)
+            except BrokenProcessPool:
+                failures[notebook] = "not run, as a worker process was killed"
+                continue
             progress(f"{notebook.stem}: running, {plan[notebook]['profile']} profile")
-            job = pool.submit(publish, notebook, plan[notebook], output, timeout)
             running[job] = notebook, time.perf_counter()
         for job in wait(running, return_when=FIRST_COMPLETED).done:
             notebook, started = running.pop(job)
             seconds = time.perf_counter() - started
-            error = job.exception()
-            if error is None:
+            reason = why_failed(job)
+            if reason is None:
                 progress(f"{notebook.stem}: {job.result()} ({seconds:.0f} s)")
-            elif isinstance(error, RunFailed):
-                failures[notebook] = str(error)
-            elif isinstance(error, OSError):
-                failures[notebook] = f"{notebook.stem}: {_one_line(error)}"
-            elif isinstance(error, BrokenProcessPool):
-                for lost in (notebook, *waiting):
-                    failures[lost] = f"{lost.stem}: a worker process was killed"
-                waiting.clear()
             else:
-                raise error
-    return [failures[notebook] for notebook in plan if notebook in failures]
-
-
-def _one_line(error):
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+                failures[notebook] = reason
+    return [f"{path.stem}: {failures[path]}" for path in plan if path in failures]

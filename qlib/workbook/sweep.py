@@ -11,11 +11,10 @@ import io
 import itertools
 import json
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from qlib.workbook.execute import RunFailed, hold, run_notebook
+from qlib.workbook.execute import hold, run_notebook, why_failed
 from qlib.workbook.files import write_atomically
 from qlib.workbook.parameters import ParameterError, resolve_parameters
 from qlib.workbook.record import KINDS, load_result
@@ -149,7 +148,7 @@ def sweep(points, directory, pool, *, timeout=None, callback=None):
         reasons = {}
         for done, job in enumerate(as_completed(jobs), len(points) - len(missing) + 1):
             point = jobs[job]
-            reason = _reason(job)
+            reason = why_failed(job)
             if reason is not None:
                 reasons[point.name] = reason
             if callback is not None:
@@ -206,20 +205,6 @@ def _run_point(notebook, parameters, folder, timeout):
 
 def _finished(folder):
     return (folder / "result.json").exists()
-
-
-def _reason(job):
-    """Why a job has no result, in one line; None if it has one."""
-    if job.cancelled():
-        return "cancelled: the dask scheduler was lost"
-    error = job.exception()
-    if error is None:
-        return None
-    if isinstance(error, RunFailed):
-        return str(error)
-    if isinstance(error, BrokenProcessPool):
-        return "a worker process was killed"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _table(records, kind):

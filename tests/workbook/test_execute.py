@@ -87,14 +87,14 @@ def test_only_parameters_that_differ_from_their_default_are_injected(
         ([("1 / 0", "raises-exception")], {}, "cell 3: ZeroDivisionError"),
         (["sys.exit(0)"], {}, "cell 3: it ended the notebook"),
         ([("seed", "skip-execution")], {}, "cell 3: it was not executed"),
-        ([], {"verdict": "run"}, "01_toy: it ended without writing its result"),
-        (["run.name = '02_other'"], {}, "01_toy: name in its result is '02_other'"),
-        (["run.parameters['seed'] = 9"], {}, "01_toy: parameters in its result is"),
+        ([], {"verdict": "run"}, "it ended without writing its result"),
+        (["run.name = '02_other'"], {}, "name in its result is '02_other'"),
+        (["run.parameters['seed'] = 9"], {}, "parameters in its result is"),
         (
             [],
             {"verdict": "Path(os.environ['QLIB_RUN_DIRECTORY'], 'result.json')"
              ".write_text('{')"},
-            "01_toy: Expecting property name",
+            "result.json: Expecting property name",
         ),
     ],
 )  # fmt: skip

@@ -107,7 +107,7 @@ def test_a_lost_kernel_or_a_cell_that_never_ends(published, fault, line):
     kept = published.output / "runs" / "failed" / "01_toy.ipynb"
     assert kept.exists()
     assert str(kept) in result[2][0]
-    assert "01_toy, cell 4: " in result[2][0]
+    assert "01_toy: cell 4: " in result[2][0]
     outlives(published, before, result, code=1, line=line)
     assert not kept.exists()
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -35,7 +37,7 @@ def page(book, name):
 def test_a_failing_notebook_stops_no_other_and_is_named(twice):
     for book, (code, out, errors) in twice:
         assert (code, len(errors)) == (1, 1)
-        assert "02_wrong, cell 4: ZeroDivisionError: division by zero" in errors[0]
+        assert "02_wrong: cell 4: ZeroDivisionError: division by zero" in errors[0]
         published = {path.name for path in (book.output / "reports").iterdir()}
         assert published == {"index.html"} | {
             f"{name}.{ending}"
@@ -87,7 +89,7 @@ def test_a_run_that_makes_no_page_leaves_the_old_one(tmp_path, write_notebook):
     reports.mkdir()
     (reports / "01_toy.html").write_text("the old page")
     (reports / ".01_toy.html-killed").write_text("half a p")
-    with pytest.raises(RunFailed, match=r"^01_toy, its page: ValueError: "):
+    with pytest.raises(RunFailed, match=r"^its page: ValueError: "):
         publish(notebook, resolve_parameters(notebook), tmp_path)
     assert (reports / "01_toy.html").read_text() == "the old page"
     write_notebook(notebook)
@@ -99,14 +101,17 @@ def test_a_run_that_makes_no_page_leaves_the_old_one(tmp_path, write_notebook):
 
 
 class Broken:
-    """A pool whose first worker was killed: it takes jobs but answers none."""
+    """A pool that loses a worker over its first job, and then takes no other."""
+
+    lost = False
 
     def submit(self, *job):
-        from concurrent.futures import Future
-        from concurrent.futures.process import BrokenProcessPool
-
+        error = BrokenProcessPool("a process was terminated abruptly")
+        if self.lost:
+            raise error
+        self.lost = True
         future = Future()
-        future.set_exception(BrokenProcessPool("a process terminated abruptly"))
+        future.set_exception(error)
         return future
 
 
@@ -114,4 +119,8 @@ def test_after_a_lost_worker_every_notebook_that_did_not_run_is_named(tmp_path):
     names = ["01_a", "02_b", "03_c"]
     plan = {tmp_path / f"{name}.ipynb": {"profile": "quick"} for name in names}
     failures = publish_all(plan, tmp_path, Broken(), jobs=1, progress=[].append)
-    assert failures == [f"{name}: a worker process was killed" for name in names]
+    assert failures == [
+        "01_a: a worker process was killed",
+        "02_b: not run, as a worker process was killed",
+        "03_c: not run, as a worker process was killed",
+    ]
