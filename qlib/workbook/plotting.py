@@ -115,6 +115,12 @@ def method_style(name):
     return {"color": color, "marker": marker, "linestyle": linestyle, "label": name}
 
 
+def title(ax, finding):
+    """Say above a plot what it shows, in the style even after its block has ended."""
+    with style():
+        ax.set_title(finding)
+
+
 def band(ax, x, samples, *, method, percentiles=(25, 75)):
     """Draw the median of many runs as a line and a percentile band around it.
 

@@ -15,7 +15,7 @@ NOTEBOOKS = sorted(Path(__file__).parents[2].glob("notebooks/*.ipynb"))
 TAGS = {
     "parameters", "setup", "figure", "verdict", "timing", "interactive",
 }  # fmt: skip
-MOST_CELLS, MOST_LINES, LONGEST_FUNCTION = 32, 150, 10
+MOST_CELLS, MOST_LINES, LONGEST_FUNCTION = 36, 200, 10
 NUMBER = re.compile(r"\d[.,]\d|\d\s*%|\d\s*(?:×|times\b|-fold|fold\b)|\d[eE][-+]?\d")
 SPOKEN = {"caption", "alt", "reason", "title"}  # keywords whose text may state a result
 MEASURED = {"measured", "interval", "seeds", "value"}
@@ -159,7 +159,7 @@ def _typed_in_code(tree):
             continue
         name = getattr(call.func, "attr", "")
         said = [kw.value for kw in call.keywords if kw.arg in SPOKEN]
-        said += call.args if name in ("set_title", "suptitle") else []
+        said += call.args if name in ("set_title", "suptitle", "title") else []
         numbers = [kw.value for kw in call.keywords if kw.arg in MEASURED]
         numbers += call.args[1:] if name in ("row", "key_figure") else []
         for text in (text for value in said for text in _texts(value)):

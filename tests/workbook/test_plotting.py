@@ -93,6 +93,18 @@ def test_style_ends_with_its_block():
     assert dict(mpl.rcParams) == before
 
 
+def test_a_title_set_later_looks_like_one_set_at_once():
+    with plotting.style():
+        _, (one, two) = plt.subplots(1, 2)
+        one.set_title("It holds")
+    plotting.title(two, "It holds")
+    styles = [
+        (text.get_text(), text.get_fontsize(), text.get_fontweight(), text.get_color())
+        for text in (one._left_title, two._left_title)
+    ]
+    assert styles[0] == styles[1]
+
+
 def test_the_same_figure_gives_the_same_bytes():
     one, two = (
         plotting.display_figure(draw(), "wave", alt="A wave.", caption="One.").data
