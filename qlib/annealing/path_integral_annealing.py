@@ -24,11 +24,11 @@ def path_integral_annealing(
     step=1.0,
     coordinates="one",
     thermal_step=True,
-    slices=8,
+    slices=4,
     coupling=True,
     shrinking="geometric",
-    wavelength=0.5,
-    wavelength_ratio=1e-3,
+    wavelength=1.0,
+    wavelength_ratio=1e-2,
     runs=None,
     device=None,
     keep_history=True,
@@ -39,41 +39,43 @@ def path_integral_annealing(
     A quantum particle of mass m at temperature T, its path cut into P Trotter slices,
     is a classical ring of P copies x_k at temperature τ = P T with weight
 
-        exp(−Σ_k f(x_k)/τ − Σ_k |x_k − x_{k+1}|² / (2 λ²)),    λ² = ħ²/(m τ):
+        exp(−Σ_k f(x_k)/τ − Σ_k |x_k − x_{k+1}|² / (2 λ²)),    λ² = ħ²/(m τ)
 
-    each copy feels the landscape, and springs tie neighbours. λ is (up to √2π) the
-    thermal de Broglie wavelength at τ. Annealing shrinks λ, as a transverse field is
-    lowered for spins: wide rings straddle barriers, and in the end the springs pull the
-    ring into one classical point. "Tunnelling" is here a ring whose copies lie on both
-    sides of a barrier.
+    (lengths in widths of the box, coordinate by coordinate; the primitive Trotter
+    splitting): each copy feels the landscape, and springs tie neighbours. λ is, but for
+    √2π, the thermal de Broglie wavelength at τ. Annealing shrinks it, as a transverse
+    field is lowered for spins: wide rings straddle barriers, and in the end the springs
+    pull the ring into one classical point. "Tunnelling" is here a ring whose copies lie
+    on both sides of a barrier.
 
     Iterations alternate. In a local one every slice proposes a move of its own, even
     slices deciding first and odd ones next, so that no two tied by a spring decide at
-    once; its width is `step` narrowed to what the springs allow (σ⁻² = σ_step⁻² +
-    2 λ⁻²). In a global one the whole ring shifts by one displacement, of width
-    `step`/√P, refused where a slice would leave the box. Both keep detailed balance,
-    and either costs P evaluations.
+    once; its width is the classical one, σ_c, narrowed to what the springs allow
+    (σ⁻² = σ_c⁻² + 2 λ⁻²). In a global one the whole ring shifts by one displacement, of
+    width σ_c/√P, refused where a slice would leave the box. Both leave the weight above
+    unchanged, and either costs P evaluations.
 
     Parameters
     ----------
     func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device,
     keep_history
         As for `qlib.annealing.problem.Problem`. `x0` is where the first slice starts.
-    cooling, temperature, temperature_ratio, step, thermal_step
+    cooling, temperature, temperature_ratio, step, thermal_step, coordinates
         As for `simulated_annealing`, with the same defaults, for τ. (A constant τ,
         ``temperature_ratio=1``, is the protocol of Stella et al.)
     slices : int
-        Trotter slices P: 1, or even.
+        Trotter slices P: 1, or even. Default 4: of 2, 4 and 8 the fewest that make a
+        ring; more did worse at equal evaluations.
     coupling : bool
         False removes springs and global moves: the slices are then the independent
         replicas of `simulated_annealing` at temperature τ, draw for draw.
     shrinking : {"geometric", "linear"} or callable
         How λ falls; a callable maps progress in [0, 1] to λ, as `wavelength`.
     wavelength : float
-        First λ, fraction of the box, > 0.
+        First λ, fraction of the box, > 0. At the default, 1, a free ring fills the box.
     wavelength_ratio : float
-        Last over first λ. At the default the last springs are about ten times stiffer,
-        in width, than the thermal spread of the last temperature.
+        Last over first λ. The default equals the last over the first width of a
+        classical proposal, √(1e-4), and so ends in a ring no wider than its moves.
     rng : int, `numpy.random.Generator` or None
         Source of randomness.
 
@@ -201,7 +203,7 @@ def shift_ring(anneal, width, temperature):
     inside = xp.all(xp.all(inside, axis=0), axis=1, keepdims=True)
     taken = total <= xp.sum(anneal.f, axis=1, keepdims=True) + temperature * draw
     moved = xp.broadcast_to(taken & inside, values.shape)
-    anneal.x = xp.where(moved, shifted, anneal.x)
+    anneal.x = xp.where(moved, proposals, anneal.x)
     anneal.f = xp.where(moved, values, anneal.f)
     return moved
 

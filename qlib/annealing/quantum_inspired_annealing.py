@@ -24,8 +24,8 @@ def quantum_inspired_annealing(
     coordinates="one",
     thermal_step=True,
     particles=5,
-    tunnelling=1.0,
-    pull=0.1,
+    tunnelling=0.5,
+    pull=0.5,
     runs=None,
     device=None,
     keep_history=True,
@@ -33,10 +33,11 @@ def quantum_inspired_annealing(
 ):
     """Minimise by Metropolis chains with widened proposals and a pull to the best.
 
-    Each particle proposes, per coordinate and folded back into the box at its walls,
+    Each particle proposes, in one random coordinate and folded back into the box at its
+    walls,
 
         y = x + `pull` (x_best − x) + σ ξ,
-        σ² = (step² · h + tunnelling² · T/T_max) · width² / d,
+        σ² = (step² · h + tunnelling² · T/T_max) · width²,
 
     with ξ standard normal, h = T/T_max with `thermal_step` and 1 without, and x_best
     the best point its run has evaluated; Metropolis' rule accepts or rejects. Two
@@ -58,17 +59,19 @@ def quantum_inspired_annealing(
     func, bounds, args, maxfun, target, x0, vectorized, callback, runs, device,
     keep_history
         As for `qlib.annealing.problem.Problem`.
-    cooling, temperature, temperature_ratio, step, thermal_step
+    cooling, temperature, temperature_ratio, step, thermal_step, coordinates
         As for `simulated_annealing`, with the same defaults.
     particles : int
         Particles S that share the run's budget, >= 1. Default 5, from the report under
         test.
     tunnelling : float
         Width that tunnelling adds at the highest temperature, fraction of the box,
-        >= 0; 0 switches it off. The default equals `step` (the report gives no number).
+        >= 0; 0 switches it off. The report gives no number. Default: half of `step`,
+        which on the landscapes of `qlib.annealing.landscapes` cost little.
     pull : float
         Share of the way to x_best that the proposal's mean moves, in [0, 1]; 0
-        switches it off. The default is moderate by choice: the report gives no number.
+        switches it off. The report gives no number. Default: the middle of a plateau
+        of success between 0.3 and 0.8 on the same landscapes.
     rng : int, `numpy.random.Generator` or None
         Source of randomness.
 
