@@ -32,7 +32,6 @@ def report(options):
     """Run the selected notebooks and write their pages and the index."""
     from qlib.workbook.execute import clear_leftovers
     from qlib.workbook.executors import executor
-    from qlib.workbook.index import write_index
     from qlib.workbook.report import publish_all
 
     values = _read_yaml(options.file, {})
@@ -45,15 +44,16 @@ def report(options):
     output = (options.output or ROOT).resolve()
     jobs = len(plan) if options.scheduler else min(len(plan), options.jobs or _cores())
     clear_leftovers(output / "runs")
+    failures = []
     try:
         with executor(jobs, options.scheduler) as pool:
-            failures = publish_all(
+            failures += publish_all(
                 plan, output, pool, jobs=jobs, timeout=options.timeout, progress=_say
             )
         if len(failures) < len(plan):
-            _say(write_index(output / "reports"))
-    except OSError as error:
-        failures = [str(error)]
+            _say(_index(output / "reports"))
+    except (OSError, Refused) as error:
+        failures.append(str(error))
     finally:
         clear_leftovers(output / "runs")
     for failure in failures:
@@ -167,6 +167,15 @@ def _select(options):
         if kernel != "python3":
             raise Refused(f"{path.stem}: its kernel is {kernel!r}; allowed: 'python3'")
     return chosen
+
+
+def _index(reports):
+    from qlib.workbook.index import write_index
+
+    try:
+        return write_index(reports)
+    except ValueError as error:
+        raise Refused(f"index.html: {error}") from error
 
 
 def _texts(options):
