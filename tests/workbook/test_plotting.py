@@ -100,8 +100,11 @@ def test_a_title_set_later_looks_like_one_set_at_once():
     plotting.title(two, "It holds")
     styles = [
         (text.get_text(), text.get_fontsize(), text.get_fontweight(), text.get_color())
-        for text in (one._left_title, two._left_title)
+        for ax in (one, two)
+        for text in ax.findobj(mpl.text.Text)
+        if text.get_text() == "It holds"
     ]
+    assert len(styles) == 2
     assert styles[0] == styles[1]
 
 
