@@ -144,8 +144,11 @@ class Run:
     ):
         """Add one claim with its verdict; see `Claim` for the fields.
 
-        `verdict` may be a bool (holds or does not hold). Returns the `Claim`.
+        `verdict` may be a bool (holds or does not hold). `measured` may be a triple of
+        value, lower and upper limit, which then is the interval. Returns the `Claim`.
         """
+        if isinstance(measured, tuple):
+            measured, *interval = measured
         if isinstance(verdict, (bool, np.bool_)):
             verdict = "holds" if verdict else "does not hold"
         _check_choice("verdict", verdict, VERDICTS)
@@ -169,6 +172,17 @@ class Run:
         )
         self.claims.append(claim)
         return claim
+
+    def verdicts(self):
+        """The claims so far as a Markdown list to display, a line each."""
+        from IPython.display import Markdown
+
+        return Markdown(
+            "\n".join(
+                f"- **{claim.verdict}**: {claim.text} ({claim.reason})"
+                for claim in self.claims
+            )
+        )
 
     def key_figure(self, label, value, *, kind="result"):
         """Name one number, already formatted, for the card on the index page.

@@ -1,0 +1,109 @@
+"""Means, differences and ratios of repeated runs, with bootstrap intervals."""
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from qlib.annealing.measure import Estimate
+
+RESAMPLES = 2000  # as in `measure.expected_running_time`
+
+
+def mean(values, *, confidence=0.95, rng=0):
+    """Mean over runs with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    values : (R,) array
+    confidence : float
+    rng : int or `numpy.random.Generator`
+        Of the resamples; the default gives equal data equal intervals.
+
+    Returns
+    -------
+    Estimate
+    """
+    return _bootstrap((values,), np.mean, confidence, rng)
+
+
+def median(values, *, confidence=0.95, rng=0):
+    """Median over runs; otherwise as `mean`."""
+    return _bootstrap((values,), np.median, confidence, rng)
+
+
+def mean_difference(first, second, *, confidence=0.95, rng=0):
+    """Mean of `first` minus mean of `second`, of independent runs, with its interval.
+
+    Parameters
+    ----------
+    first, second : (R,) arrays
+        May differ in length; booleans count as 0 and 1.
+
+    Returns
+    -------
+    Estimate
+    """
+    return _bootstrap((first, second), _difference, confidence, rng)
+
+
+def running_time_ratio(first, second, *, confidence=0.95, rng=0):
+    """Expected running time of `first` over that of `second`, with its interval.
+
+    Parameters
+    ----------
+    first, second : (nfev, success) pairs of (R,) arrays
+        Such as `trials.Times`. Runs are resampled whole.
+
+    Returns
+    -------
+    Estimate
+        Infinite where `first` never succeeded; 0 where only `second` never did.
+
+    Raises
+    ------
+    ValueError
+        If neither ever succeeded: nothing can be compared then.
+    """
+    if not (np.any(first[1]) or np.any(second[1])):
+        raise ValueError(
+            "first and second: got no success at all; allowed: at least one"
+        )
+    rng = np.random.default_rng(rng)
+    top, bottom = (_resampled_times(*times, rng) for times in (first, second))
+    known = ~(np.isinf(top) & np.isinf(bottom))
+    with np.errstate(divide="ignore"):
+        ratios = top[known] / bottom[known]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(ratios[1:], [tail, 1 - tail], method="inverted_cdf")
+    return Estimate(float(ratios[0]), float(low), float(high))
+
+
+def complement(estimate):
+    """One minus an estimate, its interval turned round."""
+    return Estimate(1 - estimate.value, 1 - estimate.high, 1 - estimate.low)
+
+
+def _bootstrap(samples, statistic, confidence, rng):
+    samples = tuple(np.asarray(sample, dtype=float) for sample in samples)
+    interval = bootstrap(
+        samples,
+        statistic,
+        n_resamples=RESAMPLES,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(rng),
+    ).confidence_interval
+    value = statistic(*samples, axis=-1)
+    return Estimate(float(value), float(interval.low), float(interval.high))
+
+
+def _difference(first, second, axis):
+    return np.mean(first, axis=axis) - np.mean(second, axis=axis)
+
+
+def _resampled_times(nfev, success, rng):
+    """The running time of the runs themselves, then of each resample."""
+    nfev, success = np.asarray(nfev, dtype=float), np.asarray(success, dtype=bool)
+    draws = rng.integers(nfev.size, size=(RESAMPLES, nfev.size))
+    draws = np.vstack([np.arange(nfev.size), draws])
+    with np.errstate(divide="ignore"):
+        return nfev[draws].sum(axis=1) / success[draws].sum(axis=1)
