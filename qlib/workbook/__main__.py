@@ -162,8 +162,11 @@ def _select(options):
     asked = tuple(options.notebook) or ("",)
     chosen = [path for name, path in known.items() if name.startswith(asked)]
     for path in chosen:
-        metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
-        kernel = metadata.get("kernelspec", {}).get("name")
+        try:
+            notebook = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Refused(f"{path.stem} cannot be read: {error}") from error
+        kernel = notebook["metadata"].get("kernelspec", {}).get("name")
         if kernel != "python3":
             raise Refused(f"{path.stem}: its kernel is {kernel!r}; allowed: 'python3'")
     return chosen

@@ -42,7 +42,12 @@ def describe_notebooks(folder):
     lines = ["parameters of each notebook:"]
     for path in sorted(Path(folder).glob("*.ipynb")):
         lines.append(f"  {path.stem}")
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        try:
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        except ValueError as error:
+            lines.append(f"    cannot be read: {error}")
+            continue
+        for cell in cells:
             if "parameters" in cell["metadata"].get("tags", ()):
                 source = "".join(cell["source"])
                 lines += [f"    {line}" for line in source.splitlines() if line]

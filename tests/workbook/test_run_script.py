@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qlib.workbook.__main__ import COMMANDS
 from qlib.workbook.arguments import describe_notebooks, parse_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,7 +240,31 @@ def test_notebooks_are_chosen_by_the_start_of_their_names(workbook, write_notebo
         "",
         ["03_other: its kernel is 'julia'; allowed: 'python3'"],
     )
+    (workbook.notebooks / "04_torn.ipynb").write_text('{"cells": [')
+    assert "    cannot be read: Expecting" in describe_notebooks(workbook.notebooks)
+    code, _, errors = workbook.run("04")
+    assert (code, len(errors)) == (2, 1)
+    assert errors[0].startswith("04_torn cannot be read: Expecting")
     code, _, errors = workbook.run("01", "02", "-f", workbook.notebooks / "absent.yaml")
     assert (code, len(errors)) == (2, 1)
     assert "absent.yaml" in errors[0]
     assert workbook.published() == {}
+
+
+@pytest.mark.parametrize("failing", [None, "check", "format", "pytest"])
+def test_the_test_command_runs_all_three_and_fails_if_one_does(
+    monkeypatch, capsys, failing
+):
+    ran = []
+
+    def call(command, **settings):
+        ran.append(command)
+        return int(failing in command)
+
+    monkeypatch.setattr(subprocess, "call", call)
+    code = COMMANDS["test"](parse_arguments(["test", "-k", "name"]))
+    assert code == (failing is not None)
+    assert [command[2] for command in ran] == ["ruff", "ruff", "pytest"]
+    assert ran[-1][3:] == ["-k", "name"]
+    said = capsys.readouterr().out
+    assert ("failed" in said) == (failing in ("check", "format"))
