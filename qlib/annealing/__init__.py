@@ -10,6 +10,7 @@ from qlib.annealing.quantum_inspired_annealing import quantum_inspired_annealing
 from qlib.annealing.random_search import random_search
 from qlib.annealing.replica_exchange import replica_exchange
 from qlib.annealing.simulated_annealing import simulated_annealing
+from qlib.annealing.tunneling import tunneling_annealing
 
 __all__ = [
     "path_integral_annealing",
@@ -17,4 +18,5 @@ __all__ = [
     "random_search",
     "replica_exchange",
     "simulated_annealing",
+    "tunneling_annealing",
 ]

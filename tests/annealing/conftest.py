@@ -8,7 +8,7 @@ import pytest
 import qlib.annealing as annealing
 
 # In batches of 1, 5 and more; all and one coordinate; with and without their forces.
-METHODS = {
+MANY_RUNS = {
     "random_search": partial(annealing.random_search, batch=3),
     "simulated_annealing": annealing.simulated_annealing,
     "simulated_annealing, 3 replicas": partial(
@@ -28,6 +28,7 @@ METHODS = {
     "replica_exchange": annealing.replica_exchange,
     "replica_exchange, 1 replica": partial(annealing.replica_exchange, replicas=1),
 }
+METHODS = MANY_RUNS | {"tunneling_annealing": annealing.tunneling_annealing}
 
 
 @pytest.fixture(params=METHODS.values(), ids=METHODS.keys())
@@ -36,7 +37,7 @@ def method(request):
     return request.param
 
 
-@pytest.fixture(params=METHODS.values(), ids=METHODS.keys())
+@pytest.fixture(params=MANY_RUNS.values(), ids=MANY_RUNS.keys())
 def many_runs(request):
     """One method that takes `runs` and `device`."""
     return request.param
