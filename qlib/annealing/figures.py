@@ -10,7 +10,6 @@ from matplotlib import pyplot as plt
 from qlib.annealing import compare, measure
 from qlib.workbook import plotting
 
-MINIMUM = "#F0E442"
 THIRDS = ("early", "middle", "late")
 INTERVALS = "Bars are 95 % intervals over runs."
 
@@ -70,11 +69,12 @@ def paths(landscape, walks, maxfun):
                 origin="lower",
                 aspect="auto",
                 cmap="Greys_r",
-                vmax=wells.max() * 1.5,
+                vmin=wells.min() - 2 * np.ptp(wells),
+                alpha=0.8,
             )
             color = plotting.method_style(name)["color"]
-            ax.plot(nfev, places, ".", ms=3, color=color, rasterized=True)
-            ax.axhline(landscape.x_min[0], color=MINIMUM, lw=1.4, ls="--")
+            ax.axhline(landscape.x_min[0], color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
+            ax.plot(nfev, places, ".", ms=5, color=color, rasterized=True)
             gap = np.abs(places[-1] - landscape.x_min[0]).min()
             ax.set(xlabel="evaluations", xlim=(0, maxfun))
             ax.set_title(f"{name} ends {gap:.2g} from the minimum")
@@ -85,7 +85,7 @@ def paths(landscape, walks, maxfun):
         "name": "paths",
         "alt": f"Positions of {' and of '.join(walks)} against evaluations, on stripes "
         "that are dark in the wells",
-        "caption": "Every point is a place where a walker stands; dark stripes are "
+        "caption": "Every point is a place where a walker stands; darker stripes are "
         "wells, and the dashed line marks the minimum.",
     }
 
