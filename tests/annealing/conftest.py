@@ -29,7 +29,6 @@ MANY_RUNS = {
     "replica_exchange, 1 replica": partial(annealing.replica_exchange, replicas=1),
 }
 METHODS = MANY_RUNS | {"tunneling_annealing": annealing.tunneling_annealing}
-METHODS = {**WITH_RUNS}
 
 
 @pytest.fixture(params=METHODS.values(), ids=METHODS.keys())
