@@ -173,6 +173,9 @@ def curves(estimates, name, *, title, xlabel, ylabel="ERT, evaluations", yscale=
             marks = plotting.method_style(method)
             _points(ax, list(found), found.values(), **marks, capsize=3)
         ax.set(xscale="log", yscale=yscale, xlabel=xlabel, ylabel=ylabel, title=title)
+        settings = sorted({x for by_setting in estimates.values() for x in by_setting})
+        ax.set_xticks(settings, [f"{setting:g}" for setting in settings])
+        ax.set_xticks([], minor=True)
         ax.legend()
     return {
         "figure": figure,

@@ -207,7 +207,7 @@ def interval_points(ax, methods, values, intervals, *, absent="not reached"):
             ax.plot(value, place, color=marks["color"], marker=marks["marker"], ms=7)
         else:
             across = ax.get_yaxis_transform()
-            ax.text(0.99, place, absent, transform=across, ha="right", va="center")
+            ax.text(0.01, place, absent, transform=across, va="center")
     ax.set_yticks(range(len(methods)), methods)
     ax.set_ylim(len(methods) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
