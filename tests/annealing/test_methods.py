@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds
 
-from qlib.annealing import landscapes
+from qlib.annealing import landscapes, simulated_annealing
 
 BOX = [(-2.0, 2.0), (-1.0, 3.0)]
 LANDSCAPES = [
@@ -143,6 +143,24 @@ def test_nan_counts_as_infinity(method, double_well):
     assert not np.isnan(result.history["fun"]).any()
 
 
+def test_a_chain_walks_out_of_a_region_where_the_objective_is_nan():
+    final = {}
+
+    def keep(intermediate_result):
+        final["energy"] = intermediate_result.energies[0]
+
+    simulated_annealing(
+        lambda x: np.nan if x[0] < 0 else x[0],
+        [(-1.0, 1.0)],
+        maxfun=200,
+        x0=[-0.99],
+        temperature=1.0,
+        callback=keep,
+        rng=0,
+    )
+    assert np.isfinite(final["energy"])
+
+
 def test_an_objective_that_is_nowhere_defined_reports_infinity(method):
     result = method(lambda x: np.nan, BOX, maxfun=40, rng=0)
     assert result.fun == np.inf
@@ -152,10 +170,17 @@ def test_an_objective_that_is_nowhere_defined_reports_infinity(method):
 
 
 @pytest.mark.parametrize("value", [3.0, 1e300, -np.inf])
-def test_a_flat_landscape_spends_the_budget(method, value):
-    result = method(lambda x: value, BOX, maxfun=40, rng=0)
+def test_a_flat_landscape_spends_the_budget_and_keeps_the_first_point(method, value):
+    seen = []
+
+    def func(x):
+        seen.append(x)
+        return value
+
+    result = method(func, BOX, maxfun=40, rng=0)
     assert result.fun == value
     assert result.nfev == 40
+    np.testing.assert_array_equal(result.x, seen[0])
 
 
 def test_one_dimension(method):

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.stats import kstest, norm, truncnorm
+from scipy.special import erf
+from scipy.stats import chisquare, kstest, norm, truncnorm
 
 from qlib.annealing import (
     path_integral_annealing,
@@ -18,6 +19,7 @@ from qlib.annealing import (
 )
 from qlib.annealing.metropolis import Anneal, reflect
 from qlib.annealing.problem import Problem
+from qlib.annealing.random_source import RandomSource
 from qlib.annealing.replica_exchange import swap_neighbours
 
 STATES = np.array([0.0, 0.3, 1.7, 1.7, 4.0, np.inf])
@@ -74,6 +76,20 @@ def test_metropolis_transition_matrix_is_in_detailed_balance(temperature):
     )
 
 
+def test_chains_and_runs_decide_independently():
+    """Two chains accept a rise of T together with probability e⁻², not e⁻¹."""
+    runs = 20_000
+    problem = Problem(
+        lambda x: 1.0 + 0.0 * x[0], [(0, 1)], maxfun=9, vectorized=True, runs=runs
+    )
+    anneal = Anneal(problem, RandomSource(0, None), 2, "linear", 1.0, 1.0, "all")
+    anneal.x, anneal.f = np.zeros((1, runs, 2)), np.zeros((runs, 2))
+    moved = anneal.accept(np.ones((1, runs, 2)), np.ones((runs, 1)))
+    for both, exact in ((moved.all(axis=1), np.exp(-2)), (moved[:, 0], np.exp(-1))):
+        error = np.sqrt(exact * (1 - exact) / runs)
+        assert abs(both.mean() - exact) < norm.isf(FALSE_ALARM / 2) * error
+
+
 def test_swaps_are_in_detailed_balance_with_the_product_distribution():
     anneal, n = _toy(2), len(STATES) - 1
     ladder = np.array([0.4, 1.5])
@@ -112,6 +128,26 @@ def test_reflection_makes_a_symmetric_kernel_of_any_symmetric_displacement():
         landed = reflect(problem, (cells + shift / n)[None, :, None])[0, :, 0]
         kernel[np.arange(n), np.rint(landed * n - 0.5).astype(int)] += weight
     np.testing.assert_allclose(kernel, kernel.T, rtol=1e-12)
+
+
+@pytest.mark.parametrize("coordinates", ["one", "all"])
+def test_displacements_are_normal_in_one_coordinate_or_in_all(coordinates):
+    runs, d, width = 4000, 3, 0.2
+    problem = Problem(lambda x: 0.0, [(-1.0, 3.0)] * d, maxfun=1, runs=runs)
+    random = RandomSource(0, None)
+    anneal = Anneal(problem, random, 2, "linear", 1.0, 1.0, coordinates)
+    moves = anneal.displacement(width)
+    assert moves.shape == (d, runs, 2)
+    if coordinates == "all":
+        for sample in moves.reshape(d, -1):
+            scaled = sample / (width * 4.0 / np.sqrt(d))
+            assert kstest(scaled, "norm").pvalue > FALSE_ALARM
+        return
+    moved = moves != 0
+    np.testing.assert_array_equal(moved.sum(axis=0), 1)
+    assert chisquare(moved.sum(axis=(1, 2))).pvalue > FALSE_ALARM
+    scaled = moves.sum(axis=0).ravel() / (width * 4.0)
+    assert kstest(scaled, "norm").pvalue > FALSE_ALARM
 
 
 def _final_population(method, func, bounds, **settings):
@@ -267,6 +303,51 @@ def test_ring_of_a_harmonic_oscillator_has_its_exact_covariance(slices, coordina
             error = product.std() / np.sqrt(runs)
             gap = abs(product.mean() - covariance[distance])
             assert gap < norm.isf(FALSE_ALARM / 2) * error
+
+
+@pytest.mark.parametrize("length", [0.3, 1.2])
+def test_two_slices_lie_as_far_apart_as_their_springs_let_them(length):
+    """⟨(x_0 − x_1)²⟩ = 2/(1/τ + 4/λ²); slices deciding at once lie further apart."""
+    temperature, width, runs = 0.9, 8.0, 5000
+    population = _final_population(
+        path_integral_annealing,
+        lambda x: 0.5 * x[0] ** 2,
+        [(-width / 2, width / 2)],
+        maxfun=600,
+        runs=runs,
+        cooling=_fixed(temperature),
+        shrinking=_fixed(length / width),
+        slices=2,
+        step=0.3,
+        rng=0,
+    )
+    distance = np.diff(population[:, :, 0], axis=1)[:, 0] ** 2
+    exact = 2 / (1 / temperature + 4 / length**2)
+    error = distance.std() / np.sqrt(runs)
+    assert abs(distance.mean() - exact) < norm.isf(FALSE_ALARM / 2) * error
+
+
+def test_walls_bound_a_ring_without_drawing_or_repelling_it():
+    """f = 0 on [0, 1], P = 2: density of a slice ∝ erf(x/λ) + erf((1 − x)/λ)."""
+    length = 0.5
+    population = _final_population(
+        path_integral_annealing,
+        lambda x: 0.0 * x[0],
+        [(0.0, 1.0)],
+        maxfun=200,
+        runs=20_000,
+        cooling=_fixed(1.0),
+        shrinking=_fixed(length),
+        slices=2,
+        step=0.5,
+        rng=1,
+    )
+    x = np.linspace(0, 1, 2001)
+    density = erf(x / length) + erf((1 - x) / length)
+    cumulative = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    sample = population[:, 0, 0]
+    exact = np.interp(sample, x, cumulative / cumulative[-1])
+    assert kstest(exact, "uniform").pvalue > FALSE_ALARM
 
 
 def test_many_slices_reach_the_quantum_oscillator():

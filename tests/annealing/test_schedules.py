@@ -81,6 +81,18 @@ def test_the_calibrated_temperature_is_the_mean_absolute_deviation_of_f():
     assert abs(temperature.mean() - 0.25 * np.sqrt(19 / 20)) < 4 * error + 5e-4
 
 
+@pytest.mark.parametrize(
+    ("maxfun", "sample"), [(1, 1), (7, 2), (100, 10), (200, 20), (5000, 20)]
+)
+def test_calibration_costs_20_evaluations_or_a_tenth_of_the_budget(maxfun, sample):
+    result = simulated_annealing(lambda x: x[0], [(0.0, 1.0)], maxfun=maxfun, rng=0)
+    assert result.history["nfev"][0] == sample
+    given = simulated_annealing(
+        lambda x: x[0], [(0.0, 1.0)], maxfun=maxfun, temperature=1.0, rng=0
+    )
+    assert given.history["nfev"][0] == 1
+
+
 def test_calibration_ignores_infinite_values_and_keeps_the_budget():
     result = simulated_annealing(
         lambda x: np.where(x[0] < 0, np.nan, x[0]),
