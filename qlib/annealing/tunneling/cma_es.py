@@ -45,7 +45,7 @@ class CMA:
         self._smallest = 1e-11 * sigma
         self._path_sigma, self._path_c = np.zeros(d), np.zeros(d)
         self._covariance, self._axes, self._scales = np.eye(d), np.eye(d), np.ones(d)
-        self._best = []  # of each generation
+        self._best, self._median = [], []  # of each generation
         self._set_weights(d)
         self._lag = max(1, int(1 / (10 * d * (self._c1 + self._cmu))))
 
@@ -115,6 +115,7 @@ class CMA:
         if self.generation % self._lag == 0:
             self._decompose()
         self._best.append(float(values[order[0]]))
+        self._median.append(float(values[order[self.size // 2]]))
         self._check(values.tolist())
 
     def _penalised(self, values):
@@ -142,10 +143,12 @@ class CMA:
             recent = [*best[-window:], *values]
             if not max(recent) - min(recent) >= 1e-11:
                 self.stalled = True
-        if len(best) >= 120 + 30 * d / size and len(best) % 20 == 0:
-            past = best[-max(120 + 30 * d // size, len(best) // 5) :]
-            if np.median(past[-20:]) >= np.median(past[:20]):
-                self.stalled = True
+        horizon = int(100 + 100 * d**1.5 / size)
+        if len(best) > horizon and len(best) % 10 == 0:
+            self.stalled |= all(
+                np.median(past[-20:]) >= np.median(past[-horizon : 20 - horizon])
+                for past in (best, self._median)
+            )
         if self.generation > 100 + 150 * (d + 3) ** 2 / math.sqrt(size):
             self.stalled = True
 

@@ -20,7 +20,8 @@ def descend(search, x):
     Parameters
     ----------
     search : Search
-        The end is appended to `search.minima`.
+        The end is appended to `search.minima`; `search.moved` says whether it is
+        another point than x.
     x : (d,) array
         Start, inside the box.
 
@@ -58,4 +59,5 @@ def descend(search, x):
         options={"maxcor": 30, "ftol": 1e-12},
     )
     search.minima.append(tuple(best))
+    search.moved = bool((best[1] != x).any())
     return tuple(best)

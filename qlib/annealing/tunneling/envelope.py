@@ -8,6 +8,7 @@ import numpy as np
 from qlib.annealing.tunneling.descent import descend
 
 STIFFNESS = 0.3
+SCREEN = 8  # random points looked at for each coordinate before a descent
 
 
 class Archive:
@@ -128,9 +129,10 @@ def descents(search):
         for value, x in search.minima[known:]:
             archive.add(value, x)
         known = len(search.minima)
-        start = propose(archive, rng) if rng.random() < better / tried else None
+        trusted = rng.random() < better / tried and ends
+        start = propose(archive, rng) if trusted else None
         if start is None:
-            value, _ = descend(search, search.uniform())
+            value, _ = descend(search, search.best_of(SCREEN * d))
             insort(ends, value)
         else:
             value, _ = descend(search, search.clip(start))

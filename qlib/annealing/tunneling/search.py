@@ -22,6 +22,8 @@ class Search:
         The box; `extent` is its largest |coordinate|.
     minima : list of (value, x)
         Ends of all descents, in the order found.
+    moved : bool
+        Whether the last descent left its start.
     """
 
     def __init__(self, problem, rng):
@@ -30,7 +32,7 @@ class Search:
         self.width = self.high - self.low
         self.extent = np.maximum(np.abs(self.low), np.abs(self.high))
         self.d = problem.d
-        self.minima = []
+        self.minima, self.moved = [], True
 
     @property
     def fun(self):
@@ -52,6 +54,12 @@ class Search:
     def uniform(self):
         """A random point of the box, (d,)."""
         return self.rng.uniform(self.low, self.high)
+
+    def best_of(self, count):
+        """The best of `count` random points of the box, (d,)."""
+        box = self.low[:, None], self.high[:, None]
+        points = self.rng.uniform(*box, (self.d, count))
+        return points[:, self.evaluate(points).argmin()]
 
     def clip(self, x):
         """The nearest point of the box."""
