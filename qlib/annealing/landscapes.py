@@ -2,7 +2,9 @@
 
 Every function takes ``(d,)`` or ``(d, S)`` (scipy's `differential_evolution`
 convention), NumPy or torch, and returns a number or ``(S,)`` of the same kind and
-dtype, at O(d) operations a point (O(d²) once rotated).
+dtype, at O(d) operations a point (O(d²) once rotated). Sources of the classical ones:
+M. Jamil, X.-S. Yang, "A literature survey of benchmark functions for global
+optimisation problems", Int. J. Math. Model. Numer. Optim. 4, 150 (2013).
 """
 
 from collections.abc import Callable

@@ -55,8 +55,8 @@ def expected_running_time(nfev, success, *, confidence=0.95, resamples=2000, rng
     confidence : float
         Coverage of the interval, in (0, 1).
     resamples : int
-        Bootstrap resamples of the runs, >= 1; 2000 fix a 95 % limit to about a tenth
-        of its distance from the median.
+        Bootstrap resamples of the runs, >= 1; 2000 fix a 95 % limit to about 3 % of
+        its distance from the median.
     rng : int, `numpy.random.Generator` or None
         Source of the resamples.
 

@@ -90,6 +90,15 @@ class Anneal:
         given = 1.0 if temperature is None else float(temperature)
         self.scale = None if calibrate else given
 
+    def widths(self, step, thermal_step):
+        """Proposal width of each iteration: `step`, times √heat with `thermal_step`."""
+        if thermal_step and max(self.heat) == 0:
+            raise ValueError(
+                "cooling: got 0 throughout; allowed: a temperature > 0 somewhere, or "
+                "thermal_step=False (at 0 a thermal step moves nothing)"
+            )
+        return [step * sqrt(heat) if thermal_step else step for heat in self.heat]
+
     def place(self, **series):
         """Evaluate the starting points, calibrate on them, and record both.
 

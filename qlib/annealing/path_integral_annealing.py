@@ -126,13 +126,12 @@ def path_integral_annealing(
         coordinates,
     )
     lengths = wavelengths(shrinking, wavelength, wavelength_ratio, anneal.iterations)
+    widths = anneal.widths(step, thermal_step)
     anneal.place(wavelength=lengths[0])
     tied = coupling and chains > 1
-    for iteration, length in enumerate(lengths):
+    for iteration, (width, length) in enumerate(zip(widths, lengths, strict=True)):
         if problem.done:
             break
-        heat = anneal.heat[iteration]
-        width = step * sqrt(heat) if thermal_step else step
         temperature = anneal.scale * anneal.relative[iteration]
         if tied and iteration % 2:
             moved = shift_ring(anneal, width / sqrt(chains), temperature)

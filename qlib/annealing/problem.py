@@ -35,7 +35,7 @@ class Problem:
         Whether `func` takes many points at once. The trajectory is the same either way.
     callback : callable or None
         ``callback(intermediate_result)`` after each iteration; raising `StopIteration`
-        ends all runs.
+        ends all runs. With `device` its arrays are torch tensors there.
     runs : int or None
         Independent runs R >= 1; None is one run, whose result has no run axis.
     device : str or None
@@ -360,8 +360,9 @@ def number_between(name, value, low, high, *, open_low=False):
         number = np.nan
     above = number > low if open_low else number >= low
     if not (np.isfinite(number) and above and number <= high):
-        edge = "(" if open_low else "["
-        raise ValueError(f"{name}: got {value!r}; allowed: {edge}{low}, {high}]")
+        left = "(" if open_low else "["
+        right = ")" if high == np.inf else "]"
+        raise ValueError(f"{name}: got {value!r}; allowed: {left}{low}, {high}{right}")
     return number
 
 

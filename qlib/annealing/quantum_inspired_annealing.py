@@ -114,12 +114,12 @@ def quantum_inspired_annealing(
         temperature_ratio,
         coordinates,
     )
+    widths = anneal.widths(step, thermal_step)
     anneal.place()
-    for relative, heat in zip(anneal.relative, anneal.heat, strict=True):
+    for relative, heat, width in zip(anneal.relative, anneal.heat, widths, strict=True):
         if problem.done:
             break
-        thermal = step * sqrt(heat) if thermal_step else step
-        width = hypot(thermal, tunnelling * sqrt(heat))
+        width = hypot(width, tunnelling * sqrt(heat))
         drift = pull * (problem.x[:, :, None] - anneal.x) if pull else None
         moves = anneal.displacement(width, drift=drift)
         proposals = reflect(problem, anneal.x + moves)

@@ -1,6 +1,6 @@
 """Simulated annealing with Gaussian moves: the classical baseline."""
 
-from math import inf, sqrt
+from math import inf
 
 from qlib.annealing.metropolis import Anneal, reflect
 from qlib.annealing.problem import Problem, number_between, positive_integer
@@ -70,9 +70,10 @@ def simulated_annealing(
     OptimizeResult
         As `Problem.result`. `history` holds, an entry an iteration (the first is the
         start): `fun`, `nfev`, `temperature`, `acceptance` (share of chains that
-        moved), `energy` (mean current value of the chains). The callback also sees
-        `population` (S, d), `energies` (S,) and `moved` (S,) as they are after the
-        iteration; with `runs` all have a leading run axis.
+        moved), `energy` (mean current value of the chains; NaN if the budget ended
+        before all were placed). The callback also sees `population` (S, d), `energies`
+        (S,) and `moved` (S,) as they are after the iteration; with `runs` all have a
+        leading run axis.
 
     Notes
     -----
@@ -112,11 +113,11 @@ def simulated_annealing(
         temperature_ratio,
         coordinates,
     )
+    widths = anneal.widths(step, thermal_step)
     anneal.place()
-    for relative, heat in zip(anneal.relative, anneal.heat, strict=True):
+    for relative, width in zip(anneal.relative, widths, strict=True):
         if problem.done:
             break
-        width = step * sqrt(heat) if thermal_step else step
         proposals = reflect(problem, anneal.x + anneal.displacement(width))
         temperature = anneal.scale * relative
         anneal.record(temperature, anneal.accept(proposals, temperature))

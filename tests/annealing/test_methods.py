@@ -282,6 +282,7 @@ def _refusals():
             ({"cooling": lambda s: np.nan}, "cooling"),
             ({"cooling": lambda s: np.inf}, "cooling"),
             ({"cooling": lambda s: zero_to_bad(s, fp=[1, 1, -1])}, "cooling"),
+            ({"cooling": lambda s: 0.0}, "cooling"),
             ({"cooling": "log"}, "cooling"),
             ({"cooling": ["linear"]}, "cooling"),
             ({"cooling": lambda s: 1.0, "temperature": 2.0}, "temperature"),
