@@ -1,5 +1,7 @@
 """Tunnelling moves: global scans along the axes, which jump barriers between wells."""
 
+import heapq
+
 import numpy as np
 
 from qlib.annealing.tunneling.descent import descend
@@ -83,9 +85,13 @@ def scans(search):
     what the axes promise one by one, the function passes for separable and the scan is
     refined: to 100, 160, 250 points. A turn is one such stage.
     """
-    tried = set()
+    untried, known, tried = [], 0, set()
     while True:
-        start = _lowest_untried(search, tried)
+        for value, x in search.minima[known:]:
+            if np.isfinite(value):
+                heapq.heappush(untried, (value, known, x))
+            known += 1
+        start = _lowest(search, untried, tried)
         if start is None:
             yield
             continue
@@ -102,11 +108,12 @@ def scans(search):
                 break
 
 
-def _lowest_untried(search, tried):
-    """The lowest end of a descent, to a thousandth of the box, not yet in `tried`."""
-    for value, x in sorted(search.minima, key=lambda minimum: minimum[0]):
+def _lowest(search, untried, tried):
+    """Take the lowest minimum that is, to a thousandth of the box, not in `tried`."""
+    while untried:
+        value, _, x = heapq.heappop(untried)
         place = tuple(np.round(1e3 * (x - search.low) / search.width).astype(int))
-        if np.isfinite(value) and place not in tried:
+        if place not in tried:
             tried.add(place)
             return value, x
     return None
