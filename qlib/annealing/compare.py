@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import bootstrap
 
-from qlib.annealing.measure import Estimate
+from qlib.annealing.measure import Estimate, expected_running_time
 
 RESAMPLES = 2000  # as in `measure.expected_running_time`
 
@@ -56,24 +56,25 @@ def running_time_ratio(first, second, *, confidence=0.95, rng=0):
     Returns
     -------
     Estimate
-        Infinite where `first` never succeeded; 0 where only `second` never did.
-
-    Raises
-    ------
-    ValueError
-        If neither ever succeeded: nothing can be compared then.
+        Where one of them never succeeded, its running time lies between the lower limit
+        of `measure.expected_running_time` and infinity, and so the ratio is known on
+        one side only: from 0, or to infinity. From 0 to infinity if neither did.
     """
-    if not (np.any(first[1]) or np.any(second[1])):
-        raise ValueError(
-            "first and second: got no success at all; allowed: at least one"
-        )
     rng = np.random.default_rng(rng)
+    solved = np.any(first[1]), np.any(second[1])
+    if not all(solved):
+        options = {"confidence": confidence, "rng": rng}
+        top = expected_running_time(*first, **options)
+        bottom = expected_running_time(*second, **options)
+        low = top.low / bottom.high if solved[1] else 0.0
+        high = top.high / bottom.low if solved[0] else np.inf
+        return Estimate(0.0 if solved[0] else np.inf, low, high)
     top, bottom = (_resampled_times(*times, rng) for times in (first, second))
-    known = ~(np.isinf(top) & np.isinf(bottom))
-    with np.errstate(divide="ignore"):
-        ratios = top[known] / bottom[known]
+    ratios = top / np.where(np.isinf(bottom), np.nan, bottom)
+    ratios = np.where(np.isnan(ratios) & np.isfinite(top), 0.0, ratios)
+    known = ratios[1:][~np.isnan(ratios[1:])]  # not: neither succeeded in the resample
     tail = (1 - confidence) / 2
-    low, high = np.quantile(ratios[1:], [tail, 1 - tail], method="inverted_cdf")
+    low, high = np.quantile(known, [tail, 1 - tail], method="inverted_cdf")
     return Estimate(float(ratios[0]), float(low), float(high))
 
 

@@ -120,7 +120,7 @@ def convergence(landscape, results, *, floor=1e-7):
     }
 
 
-def stagnation(outcomes, stuck, breadth):
+def stagnation(outcomes, stuck, breadth, form):
     """Stuck share of iterations by third of the budget, and share of basins visited.
 
     Parameters
@@ -129,6 +129,8 @@ def stagnation(outcomes, stuck, breadth):
         Method name to (stuck, breadth), as `trials.stagnation` returns them.
     stuck, breadth : Estimate
         The difference of the middle thirds, and of the breadths, for the titles.
+    form : str
+        What is common to the methods, such as their kind of step.
     """
     with plotting.style():
         figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4), width_ratios=(3, 2))
@@ -139,7 +141,7 @@ def stagnation(outcomes, stuck, breadth):
             _points(axes[1], [place], [compare.mean(basins)], **marks)
         axes[0].set_xticks(range(3), THIRDS)
         axes[0].set(xlabel="third of the budget", ylabel="share of iterations stuck")
-        axes[0].set_title(f"Middle: QIA − SA = {stuck.value:+.3f}")
+        axes[0].set_title(f"{form.capitalize()}: QIA − SA = {stuck.value:+.3f}")
         axes[0].legend()
         axes[1].set_xticks(range(len(outcomes)), outcomes)
         axes[1].set(ylabel="share of basins visited")
@@ -147,10 +149,11 @@ def stagnation(outcomes, stuck, breadth):
         axes[1].set_title(f"QIA − SA = {breadth.value:+.3f}")
     return {
         "figure": figure,
-        "name": "stuck",
+        "name": f"stuck-{form.replace(' ', '-')}",
         "alt": "Stuck share of iterations by third of the budget, and share of basins "
         f"visited, for {' and '.join(outcomes)}",
-        "caption": f"Means. {INTERVALS}",
+        "caption": f"Means, both methods with a {form}; the titles give the "
+        f"differences, on the left for the middle third. {INTERVALS}",
     }
 
 
@@ -290,8 +293,7 @@ def throughput(rates):
         "figure": figure,
         "name": "throughput",
         "alt": f"Runs per second against runs at once, on {', '.join(rates)}",
-        "caption": "Median and range of repeated calls, the first, which warms up, "
-        "included.",
+        "caption": "Median and range of repeated calls, after one to warm up.",
     }
 
 

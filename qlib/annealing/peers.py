@@ -164,7 +164,7 @@ def random_search(objective, bounds, rng):
 
 PEERS = {
     "dual annealing": dual_annealing,
-    "differential evolution": differential_evolution,
+    "differential evolution": tuned_differential_evolution,
     "basin hopping": basin_hopping,
     "IPOP-CMA-ES": ipop_cma_es,
     "BIPOP-CMA-ES": bipop_cma_es,

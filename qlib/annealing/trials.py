@@ -4,6 +4,7 @@ A method here is any of `qlib.annealing` that takes ``runs=``, so that all repet
 are one vectorised call; `peer_times` serves the others, one run after another.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -81,16 +82,55 @@ def running_times(method, landscape, *, gap, **settings):
 def polished_times(method, landscape, *, gap, maxfun, **settings):
     """`Times` of a method followed by L-BFGS-B from its best point.
 
-    The evaluations of the polish, finite differences included, are counted.
+    Both parts end at the first value within `gap` of the minimum; finite differences
+    are evaluations like any other.
     """
-    result = repeat(method, landscape, maxfun=maxfun, **settings)
-    polished = [
-        minimize(landscape, start, method="L-BFGS-B", bounds=landscape.bounds)
-        for start in result.x
-    ]
-    nfev = result.nfev + np.array([local.nfev for local in polished])
-    fun = np.array([local.fun for local in polished])
-    return Times(nfev, np.minimum(fun, result.fun) <= landscape.f_min + gap)
+    result = repeat(method, landscape, gap=gap, maxfun=maxfun, **settings)
+    nfev, success = result.nfev.copy(), result.success.copy()
+    for run in np.flatnonzero(~success):
+        polish = partial(_polish, result.x[run])
+        level = [landscape.f_min + gap]
+        local = first_hits(polish, landscape, landscape.bounds, level, 10_000, None)
+        nfev[run] += local.evaluations
+        success[run] = local.hits[0] is not None
+    return Times(nfev, success)
+
+
+def _polish(start, objective, bounds, rng):
+    minimize(objective, start, method="L-BFGS-B", bounds=bounds)
+
+
+def tune(method, landscape, *, ranges, count, gap, runs, rng):
+    """Try random settings of a method; measure its expected running time with each.
+
+    Parameters
+    ----------
+    ranges : dict
+        Setting to (low, high); drawn log-uniformly, as whole numbers where both are
+        int. Must hold ``maxfun``, the length of a run.
+    count : int
+        Settings tried. Methods compared get the same number.
+    gap, runs, rng
+        As in `running_times`.
+
+    Returns
+    -------
+    list of (dict, Estimate)
+        Settings and their expected running time, best first. The best is lucky: measure
+        it again with fresh runs before it is compared.
+    """
+    tried = []
+    for _ in range(count):
+        settings = {}
+        for name, (low, high) in ranges.items():
+            value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+            whole = isinstance(low, int) and isinstance(high, int)
+            settings[name] = round(value) if whole else value
+        times = running_times(
+            method, landscape, gap=gap, runs=runs, rng=rng, **settings
+        )
+        tried.append((settings, times.ert))
+    return sorted(tried, key=lambda pair: pair[1])
 
 
 def path(method, landscape, *, maxfun, rng):
@@ -142,8 +182,11 @@ def stagnation(method, landscape, *, maxfun, **settings):
     return stuck / iterations, breadth
 
 
-def boltzmann_sample(landscape, temperature, *, walkers, sweeps=200, rng):
+def boltzmann_sample(landscape, temperature, *, walkers, sweeps=500, rng):
     """Walk at a fixed temperature on a 1-D landscape; compare with exp(−f/T).
+
+    Steps of a tenth of the box reach the next wells of `double_rastrigin`; after the
+    default number of sweeps the start is forgotten there for T >= 1.
 
     Returns
     -------
@@ -158,6 +201,7 @@ def boltzmann_sample(landscape, temperature, *, walkers, sweeps=200, rng):
         maxfun=sweeps * walkers,
         vectorized=True,
         replicas=walkers,
+        step=0.1,
         cooling=lambda progress: temperature,
         callback=last.update,
         rng=rng,
@@ -172,14 +216,21 @@ def boltzmann_sample(landscape, temperature, *, walkers, sweeps=200, rng):
     return Sample(temperature, places, x, density, test.statistic, test.pvalue)
 
 
-def chain_times(method, landscape, *, gaps, budget, runs, rng):
-    """As `peer_times`, for a method with ``runs=``: all runs at once.
+def restarted_times(method, landscape, *, gaps, maxfun, budget, runs, rng, **settings):
+    """As `peer_times`, for a method with ``runs=`` that is restarted every `maxfun`.
 
-    Times are known to an iteration, so up to particles − 1 too long.
+    All restarts of all runs are one call. Times are known to an iteration, so up to
+    particles − 1 too long.
     """
-    result = repeat(method, landscape, maxfun=budget, runs=runs, rng=rng)
+    starts = -(-budget // maxfun)
+    result = repeat(
+        method, landscape, maxfun=maxfun, runs=runs * starts, rng=rng, **settings
+    )
     levels = [landscape.f_min + gap for gap in gaps]
-    return measure.evaluations_to_targets(result.history, levels)
+    times = measure.evaluations_to_targets(result.history, levels)
+    times = times.reshape(runs, starts, len(levels))
+    times = (times + maxfun * np.arange(starts)[:, None]).min(axis=1)
+    return np.where(times <= budget, times, np.inf)
 
 
 def last_times(evaluations, budget):
