@@ -116,10 +116,12 @@ def quantum_inspired_annealing(
     )
     widths = anneal.widths(step, thermal_step)
     anneal.place()
-    for relative, heat, width in zip(anneal.relative, anneal.heat, widths, strict=True):
+    for relative, heat, classical in zip(
+        anneal.relative, anneal.heat, widths, strict=True
+    ):
         if problem.done:
             break
-        width = hypot(width, tunnelling * sqrt(heat))
+        width = hypot(classical, tunnelling * sqrt(heat))
         drift = pull * (problem.x[:, :, None] - anneal.x) if pull else None
         moves = anneal.displacement(width, drift=drift)
         proposals = reflect(problem, anneal.x + moves)
