@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 
@@ -22,15 +22,21 @@ def write_atomically(path):
         Open for writing bytes.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    unfinished = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(unfinished, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        os.replace(unfinished, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+            os.unlink(unfinished)
         raise
+
+
+def clear_unfinished(path):
+    """Remove what killed writers of `path` left; none may be writing it now."""
+    path = Path(path)
+    for leftover in path.parent.glob(f".{path.name}-*"):
+        leftover.unlink()

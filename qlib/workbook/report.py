@@ -1,5 +1,6 @@
 """Run notebooks and publish their pages; each page is replaced whole or not at all."""
 
+import contextlib
 import json
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from qlib.workbook.claims import count_verdicts
 from qlib.workbook.execute import RunFailed, hold, one_line, run_notebook, why_failed
-from qlib.workbook.files import write_atomically
+from qlib.workbook.files import clear_unfinished, write_atomically
 
 
 def publish(notebook, parameters, output, timeout=None):
@@ -50,14 +51,14 @@ def publish(notebook, parameters, output, timeout=None):
         except ValueError as error:
             raise RunFailed(f"its page: {one_line(error)}") from error
         reports.mkdir(parents=True, exist_ok=True)
-        for ending, text in (
-            ("html", page),
-            ("json", json.dumps(record, indent=1, allow_nan=False)),
-        ):
-            for leftover in reports.glob(f".{name}.{ending}-*"):  # of a killed run
-                leftover.unlink()
-            with write_atomically(reports / f"{name}.{ending}") as file:
+        targets = [reports / f"{name}.{ending}" for ending in ("html", "json")]
+        texts = page, json.dumps(record, indent=1, allow_nan=False)
+        with contextlib.ExitStack() as both:  # renames them only once both are written
+            for target, text in zip(targets, texts, strict=True):
+                clear_unfinished(target)
+                file = both.enter_context(write_atomically(target))
                 file.write(text.encode())
+                file.flush()
     counts = ", ".join(count["text"] for count in count_verdicts(result["claims"]))
     return counts or "no claims"
 

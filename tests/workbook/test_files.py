@@ -44,14 +44,14 @@ def test_readers_see_the_old_bytes_until_the_block_ends(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
 @pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_others_may_read_what_was_written_and_only_the_owner_writes(tmp_path, umask):
+def test_the_umask_decides_who_may_read_what_was_written(tmp_path, umask):
     previous = os.umask(umask)
     try:
         with write_atomically(tmp_path / "page.html") as file:
             file.write(b"page")
     finally:
         os.umask(previous)
-    assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "page.html").stat().st_mode) == 0o666 & ~umask
 
 
 def test_a_folder_in_the_way_is_an_error_and_stays(tmp_path):

@@ -100,6 +100,18 @@ def test_a_run_that_makes_no_page_leaves_the_old_one(tmp_path, write_notebook):
     ]
 
 
+def test_a_record_that_cannot_be_written_leaves_the_old_page(tmp_path, write_notebook):
+    notebook = write_notebook(tmp_path / "01_toy.ipynb")
+    reports = tmp_path / "reports"
+    (reports / "01_toy.json" / "in the way").mkdir(parents=True)
+    (reports / "01_toy.html").write_text("the old page")
+    with pytest.raises(OSError, match=r"01_toy\.json"):
+        publish(notebook, resolve_parameters(notebook), tmp_path)
+    assert (reports / "01_toy.html").read_text() == "the old page"
+    names = sorted(path.name for path in reports.iterdir())
+    assert names == ["01_toy.html", "01_toy.json"]
+
+
 class Broken:
     """A pool that loses a worker over its first job, and then takes no other."""
 
