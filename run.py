@@ -30,6 +30,7 @@ def main(words):
     if sys.version_info < OLDEST:
         found = sys.version.split()[0]
         return fail(f"Python 3.11 or newer is needed; this is {found}", 3)
+    sys.path.insert(0, str(ROOT))  # absent after `python -I` or -P
     from qlib.workbook.arguments import parse_arguments
 
     parse_arguments(words)  # a wrong usage ends here, before anything is installed

@@ -1,12 +1,12 @@
 """``python -m qlib.workbook``: what `run.py` calls inside the environment."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 
 from qlib.workbook.arguments import NOTEBOOKS, ROOT, parse_arguments
+from qlib.workbook.notebook import NAME, read_notebook
 from qlib.workbook.parameters import ParameterError, resolve_parameters, suggest
 
 INTERRUPTED = "interrupted; earlier reports stand as they were"
@@ -42,7 +42,7 @@ def report(options):
         for notebook in _select(options)
     }
     output = (options.output or ROOT).resolve()
-    jobs = len(plan) if options.scheduler else min(len(plan), options.jobs or _cores())
+    jobs = len(plan) if options.scheduler else _jobs(options, plan)
     clear_leftovers(output / "runs")
     failures = []
     try:
@@ -81,7 +81,7 @@ def sweep(options):
 
     clear_leftovers(directory / "points")
     try:
-        with executor(options.jobs or _cores(), options.scheduler) as pool:
+        with executor(_jobs(options, points), options.scheduler) as pool:
             failures = run_points(
                 points, directory, pool, timeout=options.timeout, callback=progress
             )
@@ -162,14 +162,23 @@ def _select(options):
     asked = tuple(options.notebook) or ("",)
     chosen = [path for name, path in known.items() if name.startswith(asked)]
     for path in chosen:
+        if not NAME.fullmatch(path.stem):
+            raise Refused(
+                f"{path.name!r} is no notebook's name; allowed: NN_topic.ipynb"
+            )
         try:
-            notebook = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            metadata = read_notebook(path)["metadata"]
+        except (OSError, ValueError) as error:
             raise Refused(f"{path.stem} cannot be read: {error}") from error
-        kernel = notebook["metadata"].get("kernelspec", {}).get("name")
+        kernel = metadata.get("kernelspec")
+        kernel = kernel.get("name") if isinstance(kernel, dict) else kernel
         if kernel != "python3":
             raise Refused(f"{path.stem}: its kernel is {kernel!r}; allowed: 'python3'")
     return chosen
+
+
+def _jobs(options, work):
+    return min(len(work), options.jobs or (1 if options.full else _cores()))
 
 
 def _index(reports):

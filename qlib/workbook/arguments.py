@@ -1,8 +1,9 @@
 """The command line, standard library only: `run.py` reads it before any environment."""
 
 import argparse
-import json
 from pathlib import Path
+
+from qlib.workbook.notebook import has_tag, read_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -30,6 +31,8 @@ def parse_arguments(words):
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words = ["report", *words]
     parser = _parser(describe_notebooks(NOTEBOOKS))
+    if words[0][:1].isdigit():
+        parser.error(f"no command {words[0]!r}; did you mean 'report {words[0]}'?")
     options, rest = parser.parse_known_args(words)
     if rest and options.command not in PASSED_ON:
         parser.error(f"unknown argument {rest[0]!r}")
@@ -43,14 +46,13 @@ def describe_notebooks(folder):
     for path in sorted(Path(folder).glob("*.ipynb")):
         lines.append(f"  {path.stem}")
         try:
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        except ValueError as error:
+            cells = read_notebook(path)["cells"]
+        except (OSError, ValueError) as error:
             lines.append(f"    cannot be read: {error}")
             continue
         for cell in cells:
-            if "parameters" in cell["metadata"].get("tags", ()):
-                source = "".join(cell["source"])
-                lines += [f"    {line}" for line in source.splitlines() if line]
+            if has_tag(cell, "parameters"):
+                lines += [f"    {line}" for line in cell["source"].splitlines() if line]
     return "\n".join(lines) if len(lines) > 1 else f"no notebooks in {folder}"
 
 
@@ -108,8 +110,19 @@ def _add_run_options(parser, file_help):
         help="set a parameter of every selected notebook",
     )
     add("-f", dest="file", type=Path, metavar="FILE.yaml", help=file_help)
-    add("--jobs", type=_positive(int), metavar="N", help="at once (one a core)")
-    add("--timeout", type=_positive(float), metavar="S", help="seconds a cell may take")
+    add(
+        "--jobs",
+        type=_positive_int,
+        metavar="N",
+        help="at once (one a core; one with --full, so that seconds measured there are "
+        "of a machine without other notebooks)",
+    )
+    add(
+        "--timeout",
+        type=_positive_int,
+        metavar="S",
+        help="whole seconds that each cell may take (no limit)",
+    )
     add(
         "--scheduler",
         metavar="ADDRESS",
@@ -119,12 +132,11 @@ def _add_run_options(parser, file_help):
     add("--output", type=Path, metavar="DIR", help="where results go (the checkout)")
 
 
-def _positive(kind):
-    def number(text):
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise ValueError
-        return value
+def _positive_int(text):
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
-    number.__name__ = f"positive {kind.__name__}"  # named so in argparse's message
-    return number
+
+_positive_int.__name__ = "positive int"  # named so in argparse's message

@@ -132,16 +132,21 @@ def read_parameters(notebook):
     Raises
     ------
     ParameterError
-        If a line lacks a known type or a literal default, or excludes its own default.
+        If a line lacks a known type or a literal default, or excludes its own default,
+        or ``profile`` or ``seed`` is not there.
     """
     from papermill import inspect_notebook
 
     notebook = Path(notebook)
-    lines = inspect_notebook(str(notebook)).values()
     try:
-        return {line["name"]: _declare(line) for line in lines}
-    except ParameterError as error:
+        lines = inspect_notebook(str(notebook)).values()
+        declared = {line["name"]: _declare(line) for line in lines}
+        missing = [name for name in ("profile", "seed") if name not in declared]
+        if missing:
+            raise ParameterError(f"it lacks {' and '.join(missing)}")
+    except ValueError as error:
         raise ParameterError(f"{notebook.name}, parameter cell: {error}") from None
+    return declared
 
 
 def resolve_parameters(notebook, values=None, texts=()):

@@ -18,6 +18,7 @@ profile: str = "quick"  # how much to compute, in {quick, full}
 step: float = 1  # width of a step, in [1e-3, 10]
 tail: float = 1.5  # exponent of the tail
 live: bool = False  # draw while running
+seed: int = 0  # seed of every random draw
 label: str = "a b"  # where to look, in words"""
 
 
@@ -37,7 +38,8 @@ def declare(path, cell):
 
 
 def test_each_line_is_read_with_type_default_comment_and_range(notebook):
-    particles, profile, step, tail, live, label = read_parameters(notebook).values()
+    declared = read_parameters(notebook)
+    particles, profile, step, tail, live, _, label = declared.values()
     assert particles == Parameter(
         "particles", int, 5, "parallel particles, in [1, 64]", bounds=(1, 64)
     )
@@ -55,6 +57,7 @@ def test_without_a_choice_every_parameter_keeps_its_default(notebook):
         "step": 1.0,
         "tail": 1.5,
         "live": False,
+        "seed": 0,
         "label": "a b",
     }
 
@@ -144,7 +147,9 @@ def test_an_unknown_name_is_refused_with_the_closest_and_all_known(notebook):
     with pytest.raises(ParameterError) as error:
         resolve_parameters(notebook, texts=[("particels", "3")])
     assert "no parameter 'particels'; did you mean 'particles'?" in str(error.value)
-    assert "(it has: particles, profile, step, tail, live, label)" in str(error.value)
+    assert "(it has: particles, profile, step, tail, live, seed, label)" in str(
+        error.value
+    )
     with pytest.raises(ParameterError) as error:
         resolve_parameters(notebook, {"zzz": 3})
     assert "did you mean" not in str(error.value)
@@ -161,6 +166,8 @@ def test_an_unknown_name_is_refused_with_the_closest_and_all_known(notebook):
         ("n: int = 5  # in [1, 2, 3]", "range of n is [1, 2, 3]"),
         ("n: int = 5  # in [1, many]", "n is 'many'"),
         ('n: int = "5"  # a str', "n is '5' of type str"),
+        ("n: int = 5", "it lacks profile and seed"),
+        ('profile: str = "quick"', "it lacks seed"),
     ],
 )
 def test_a_cell_that_contradicts_itself_is_refused(tmp_path, cell, problem):

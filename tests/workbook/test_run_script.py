@@ -181,14 +181,12 @@ def test_no_command_means_report():
 
 
 def test_every_option_of_a_report_is_read():
-    words = (
-        "report 01 03 --full -p seed 7 -p step 1e-3 -f a.yaml --jobs 2 --timeout 9.5"
-    )
+    words = "report 01 03 --full -p seed 7 -p step 1e-3 -f a.yaml --jobs 2 --timeout 9"
     options = parse_arguments([*words.split(), "--scheduler", "tcp://a:1"])
     assert options.notebook == ["01", "03"]
     assert options.full
     assert options.texts == [["seed", "7"], ["step", "1e-3"]]
-    assert (options.file, options.jobs, options.timeout) == (Path("a.yaml"), 2, 9.5)
+    assert (options.file, options.jobs, options.timeout) == (Path("a.yaml"), 2, 9)
     assert options.scheduler == "tcp://a:1"
 
 
@@ -206,13 +204,20 @@ def test_what_another_program_must_answer_is_passed_on(words, rest):
 
 
 @pytest.mark.parametrize(
-    "option", ["--jobs=0", "--jobs=-1", "--jobs=1.5", "--timeout=nan"]
+    "option", ["--jobs=0", "--jobs=-1", "--jobs=1.5", "--timeout=nan", "--timeout=9.5"]
 )
-def test_a_number_that_is_not_positive_is_refused(option, capsys):
+def test_a_number_that_is_not_whole_and_positive_is_refused(option, capsys):
     with pytest.raises(SystemExit) as error:
         parse_arguments(["report", option])
     assert error.value.code == 2
-    assert "invalid positive" in capsys.readouterr().err
+    assert "invalid positive int value: " in capsys.readouterr().err
+
+
+def test_a_notebook_in_the_place_of_a_command_is_answered_with_the_command(capsys):
+    with pytest.raises(SystemExit) as error:
+        parse_arguments(["01", "--full"])
+    assert error.value.code == 2
+    assert "no command '01'; did you mean 'report 01'?" in capsys.readouterr().err
 
 
 def test_help_tells_the_parameters_of_each_notebook(tmp_path, write_notebook):
@@ -249,6 +254,60 @@ def test_notebooks_are_chosen_by_the_start_of_their_names(workbook, write_notebo
     assert (code, len(errors)) == (2, 1)
     assert "absent.yaml" in errors[0]
     assert workbook.published() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[]", "01_toy cannot be read: it is no notebook of format 4"),
+        ("{}", "01_toy cannot be read: it is no notebook of format 4"),
+        ('{"nbformat": 4}', "01_toy cannot be read: it lacks cells or metadata"),
+        (
+            '{"nbformat": 4, "metadata": {}, "cells": [1]}',
+            "01_toy cannot be read: cell 1 lacks its type, metadata or source",
+        ),
+        (
+            '{"nbformat": 4, "metadata": {}, "cells": []}',
+            "01_toy: its kernel is None; allowed: 'python3'",
+        ),
+        (
+            '{"nbformat": 4, "nbformat_minor": 5, "cells": [],'
+            ' "metadata": {"kernelspec": {"name": "python3", "language": "python"}}}',
+            "01_toy.ipynb, parameter cell: it lacks profile and seed",
+        ),
+    ],
+)
+def test_a_damaged_notebook_is_refused_in_one_line_and_help_stands(
+    workbook, text, line
+):
+    (workbook.notebooks / "01_toy.ipynb").write_text(text)
+    assert describe_notebooks(workbook.notebooks).count("\n") <= 2
+    for command in ("report", "sweep"):
+        code, out, errors = workbook.run(command=command)
+        assert (code, out, errors) == (2, "", [line])
+    assert list(workbook.output.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["toy", "1_toy", "01-toy", "01_a b", "01_a.b", "01_é"])
+def test_a_notebook_whose_name_makes_no_page_is_refused(workbook, write_notebook, name):
+    write_notebook(workbook.notebooks / f"{name}.ipynb")
+    line = f"{name + '.ipynb'!r} is no notebook's name; allowed: NN_topic.ipynb"
+    assert workbook.run() == (2, "", [line])
+
+
+@pytest.mark.parametrize("flag", ["-I", "-P"])
+def test_the_script_finds_its_checkout_whatever_python_puts_on_the_path(
+    checkout, flag, tmp_path
+):
+    ended = subprocess.run(
+        [sys.executable, flag, checkout / "run.py", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith(f"no notebooks in {checkout / 'notebooks'}\n")
 
 
 @pytest.mark.parametrize("failing", [None, "check", "format", "pytest"])
