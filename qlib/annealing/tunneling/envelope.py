@@ -117,14 +117,15 @@ def descents(search):
     """Arm: descents from random points, or from the envelope as far as it proves good.
 
     The chance of an envelope start is the share of such descents so far that ended
-    below the lower quartile of the random ones, counting one success and one failure
-    before the first. The archive keeps the best minima, 1.3 times the coefficients of a
-    quadratic: fewer see only the ripple, more see regions that are far from quadratic.
+    below the lower quartile of the random ones, counting two successes before the
+    first. Where it is above nine tenths after eight, `search.funnel` is set. The
+    archive keeps the best minima, 1.3 times the coefficients of a quadratic: fewer see
+    only the ripple, more see regions that are far from quadratic.
     A turn is one descent.
     """
     rng, d = search.rng, search.d
     archive, known = Archive(search.width, int(0.65 * (d + 1) * (d + 2)) + 3), 0
-    ends, better, tried = [], 1, 2
+    ends, better, tried = [], 2, 2
     while True:
         for value, x in search.minima[known:]:
             archive.add(value, x)
@@ -138,4 +139,5 @@ def descents(search):
             value, _ = descend(search, search.clip(start))
             tried += 1
             better += value < ends[len(ends) // 4]
+            search.funnel = tried >= 10 and better > 0.9 * tried
         yield

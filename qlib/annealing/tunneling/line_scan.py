@@ -83,7 +83,7 @@ def scans(search):
 
     A scan starts with 60 points an axis. While the joined point gains at least half of
     what the axes promise one by one, the function passes for separable and the scan is
-    refined: to 100, 160, 250 points. A turn is one such stage.
+    refined: to 100, 160, 250 points. A turn is one scan.
     """
     untried, known, tried = [], 0, set()
     while True:
@@ -103,9 +103,9 @@ def scans(search):
             gain = (value - values).sum()
             reached = search.evaluate(joined[:, None])[0]
             descend(search, joined)
-            yield
             if gain <= 1e-9 * np.ptp(scan.values) or reached > value - 0.5 * gain:
                 break
+        yield
 
 
 def _lowest(search, untried, tried):

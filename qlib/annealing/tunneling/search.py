@@ -24,6 +24,8 @@ class Search:
         Ends of all descents, in the order found.
     moved : bool
         Whether the last descent left its start.
+    funnel : bool
+        Whether the envelope of the minima has proved to predict where low ones lie.
     """
 
     def __init__(self, problem, rng):
@@ -32,7 +34,7 @@ class Search:
         self.width = self.high - self.low
         self.extent = np.maximum(np.abs(self.low), np.abs(self.high))
         self.d = problem.d
-        self.minima, self.moved = [], True
+        self.minima, self.moved, self.funnel = [], True, False
 
     @property
     def fun(self):
