@@ -9,10 +9,10 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -38,14 +38,13 @@ def main(words):
         python = ready_python()
     except (NoEnvironment, OSError) as error:
         return fail(f"the environment could not be made: {error}", 3)
-    except KeyboardInterrupt:
-        return fail("interrupted; the next run makes the environment anew", 130)
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(
         paths
     )  # this checkout, if .venv was copied
     command = [str(python), "-m", "qlib.workbook", *words]
-    if os.name == "posix":
+    if os.name == "posix":  # the command takes Ctrl-C up again when it can answer it
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         os.execv(command[0], command)
     return hand_over(command)
 
@@ -86,6 +85,8 @@ def python_of(folder):
 
 def make(folder):
     """Build the environment from nothing; the stamp comes last."""
+    import venv  # not needed, nor worth its time, once the environment stands
+
     if importlib.util.find_spec("ensurepip") is None:
         raise NoEnvironment(
             "this Python lacks ensurepip (on Debian: apt install python3-venv)"
@@ -154,6 +155,12 @@ def hand_over(command):
                 return process.wait()
 
 
+def interrupt(number, frame):
+    """Answer the first Ctrl-C; further ones must not cut the answer short."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def fail(line, code):
     """Say on stderr what went wrong and return the exit code."""
     print(line, file=sys.stderr)
@@ -161,4 +168,9 @@ def fail(line, code):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        signal.signal(signal.SIGINT, interrupt)
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = fail("interrupted; an environment not finished is made anew", 130)
+    sys.exit(code)

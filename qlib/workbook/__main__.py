@@ -18,9 +18,12 @@ class Refused(Exception):
 
 def main(words):
     """Run one command and return its exit code."""
-    options = parse_arguments(words)
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "pthread_sigmask"):  # held back by run.py until here
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        options = parse_arguments(words)
         return COMMANDS[options.command](options)
     except (Refused, ParameterError) as error:
         return _fail(error, 2)
@@ -220,7 +223,13 @@ def _fail(line, code):
     return code
 
 
+def _interrupt(number, frame):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one is enough to clean up and end
+    raise KeyboardInterrupt
+
+
 def _terminate(number, frame):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(_fail(INTERRUPTED, 128 + number))
 
 

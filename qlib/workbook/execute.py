@@ -1,7 +1,6 @@
 """Execute one notebook; its results stand in one directory, whole or not at all."""
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -9,6 +8,7 @@ import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from qlib.workbook.notebook import code_cells, has_tag
 from qlib.workbook.record import RUN_DIRECTORY, load_result
 
 THREADS = (  # one thread each: kernels side by side, and sums in one order
@@ -58,8 +58,8 @@ def run_notebook(notebook, parameters, directory, timeout=None):
         A value for every parameter, as `resolve_parameters` gives them.
     directory : path
         Will hold ``executed.ipynb``, ``result.json`` and ``arrays.npz``.
-    timeout : float, optional
-        Seconds that one cell may take. Default: no limit.
+    timeout : int, optional
+        Whole seconds that one cell may take. Default: no limit.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def _execute(notebook, parameters, new, executed, timeout):
     except papermill.PapermillExecutionError as error:
         problem = f"{error.ename}: {error.evalue}"
     except CellTimeoutError:
-        problem = f"it ran longer than the timeout of {timeout:g} s"
+        problem = f"it ran longer than the timeout of {timeout} s"
     except RuntimeError as error:
         problem = f"the kernel was killed or crashed ({error})"
     else:
@@ -189,21 +189,28 @@ def _execute(notebook, parameters, new, executed, timeout):
     if problem is not None:
         begun = [n for n, cell in enumerate(cells, 1) if _began(cell)]
         failed = [n for n, cell in enumerate(cells, 1) if _erred(cell)] or begun[-1:]
-        where = f"cell {failed[0]}" if failed else "its kernel"
+        where = _place(cells, failed[0]) if failed else "its kernel"
         raise RunFailed(f"{where}: {' '.join(problem.split())}")
     for number, cell in enumerate(cells, 1):
         if _erred(cell):
-            raise RunFailed(f"cell {number}: it ended the notebook")
-        if "".join(cell["source"]).strip() and cell["execution_count"] is None:
-            raise RunFailed(f"cell {number}: it was not executed")
+            raise RunFailed(f"{_place(cells, number)}: it ended the notebook")
+        if cell["source"].strip() and cell["execution_count"] is None:
+            raise RunFailed(f"{_place(cells, number)}: it was not executed")
     shutil.rmtree(scratch)
 
 
 def _code_cells(executed):
+    """The code cells that the notebook had, without the one that set parameters."""
     if not executed.exists():
         return []
-    cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
-    return [cell for cell in cells if cell["cell_type"] == "code"]
+    cells = code_cells(executed)
+    return [cell for cell in cells if not has_tag(cell, "injected-parameters")]
+
+
+def _place(cells, number):
+    """A code cell by its number and first line."""
+    first, *rest = cells[number - 1]["source"].strip().splitlines() or [""]
+    return f"cell {number} ({first}{' ...' * bool(rest)})"
 
 
 def _began(cell):

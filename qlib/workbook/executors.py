@@ -78,6 +78,7 @@ def _start_worker(reader, mark):
     The pipe ends when the pool closes or its process dies. Ctrl-C at a terminal
     reaches the process group of the pool only, which then closes the pipe.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ[MARK] = mark
     if hasattr(os, "setpgrp"):
         os.setpgrp()

@@ -82,11 +82,11 @@ def test_only_parameters_that_differ_from_their_default_are_injected(
 @pytest.mark.parametrize(
     ("cells", "settings", "line"),
     [
-        (["1 / 0"], {}, "cell 3: ZeroDivisionError: division by zero"),
-        (["raise ValueError('a\\nb')"], {}, "cell 3: ValueError: a b"),
-        ([("1 / 0", "raises-exception")], {}, "cell 3: ZeroDivisionError"),
-        (["sys.exit(0)"], {}, "cell 3: it ended the notebook"),
-        ([("seed", "skip-execution")], {}, "cell 3: it was not executed"),
+        (["1 / 0"], {}, "cell 3 (1 / 0): ZeroDivisionError: division by zero"),
+        (["0\nraise ValueError('a\\nb')"], {}, "cell 3 (0 ...): ValueError: a b"),
+        ([("1 / 0", "raises-exception")], {}, "cell 3 (1 / 0): ZeroDivisionError"),
+        (["sys.exit(0)"], {}, "cell 3 (sys.exit(0)): it ended the notebook"),
+        ([("seed", "skip-execution")], {}, "cell 3 (seed): it was not executed"),
         ([], {"verdict": "run"}, "it ended without writing its result"),
         (["run.name = '02_other'"], {}, "name in its result is '02_other'"),
         (["run.parameters['seed'] = 9"], {}, "parameters in its result is"),

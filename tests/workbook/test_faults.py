@@ -98,16 +98,17 @@ def test_the_report_that_stands_before_each_fault_is_whole(baseline):
     [
         pytest.param("killed", "the kernel was killed", marks=posix_only),
         ("exit", "the kernel was killed"),
-        ("sleep", "longer than the timeout of 1 s"),
+        ("sleep", "longer than the timeout of 10 s"),
     ],
 )
 def test_a_lost_kernel_or_a_cell_that_never_ends(published, fault, line):
     before = published.published()
-    result = published.run("-p", "fault", fault, "--timeout", "1")
+    limit = ["--timeout", "10"] if fault == "sleep" else []
+    result = published.run("-p", "fault", fault, *limit)
     kept = published.output / "runs" / "failed" / "01_toy.ipynb"
     assert kept.exists()
     assert str(kept) in result[2][0]
-    assert "01_toy: cell 4: " in result[2][0]
+    assert "01_toy: cell 3 (signs = Path(" in result[2][0]
     outlives(published, before, result, code=1, line=line)
     assert not kept.exists()
 
@@ -162,6 +163,17 @@ def test_an_interrupt_at_the_terminal_leaves_nothing_half_done(published, number
     outlives(
         published, before, published.finish(process), code=code, line="interrupted"
     )
+
+
+@posix_only
+def test_an_impatient_interrupt_is_answered_once(published):
+    before = published.published()
+    process = published.start("-p", "fault", "busy")
+    published.await_sign()
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    outlives(published, before, published.finish(process), code=130, line="interrupted")
 
 
 @posix_only

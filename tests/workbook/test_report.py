@@ -37,7 +37,9 @@ def page(book, name):
 def test_a_failing_notebook_stops_no_other_and_is_named(twice):
     for book, (code, out, errors) in twice:
         assert (code, len(errors)) == (1, 1)
-        assert "02_wrong: cell 4: ZeroDivisionError: division by zero" in errors[0]
+        assert (
+            "02_wrong: cell 3 (1 / 0): ZeroDivisionError: division by zero" in errors[0]
+        )
         published = {path.name for path in (book.output / "reports").iterdir()}
         assert published == {"index.html"} | {
             f"{name}.{ending}"
