@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qlib.workbook.execute import hold, run_notebook, why_failed
-from qlib.workbook.files import write_atomically
+from qlib.workbook.files import clear_unfinished, write_atomically
+from qlib.workbook.notebook import code_cells
 from qlib.workbook.parameters import ParameterError, resolve_parameters
 from qlib.workbook.record import KINDS, load_result
 
+LIBRARY = Path(__file__).resolve().parents[1]
 TABLES = dict(zip(KINDS, ("table.csv", "timings.csv"), strict=True))
 
 
@@ -31,7 +33,7 @@ class Point:
     notebook : pathlib.Path
     parameters : dict
     content : str
-        Hash of the notebook's code; a changed notebook makes other points.
+        Hash of the code of notebook and library; either's change makes other points.
     """
 
     notebook: Path
@@ -86,9 +88,10 @@ def plan_points(notebooks, *, values=({},), grid=(), texts=()):
         if len(list(copies)) > 1:
             raise ParameterError(f"notebook {name!r} is listed twice")
     axes = _read_axes(grid)
-    points = []
+    points, library = [], _library()
     for notebook in notebooks:
-        content = _hash(json.dumps(_code(notebook)))
+        code = [cell["source"] for cell in code_cells(notebook)]
+        content = _hash(json.dumps([code, library], sort_keys=True))
         for chosen, crossing in itertools.product(values, itertools.product(*axes)):
             parameters = resolve_parameters(notebook, chosen, [*texts, *crossing])
             points.append(Point(notebook, parameters, content))
@@ -108,8 +111,8 @@ def sweep(points, directory, pool, *, timeout=None, callback=None):
     the rows of measured seconds. A label named as another column gets the prefix
     ``label_``.
 
-    A point runs again when its parameters or the code in its notebook change, but not
-    when the library does: a changed library calls for a new `directory`.
+    A point runs again when its parameters, the code in its notebook or any source file
+    of the library change.
 
     Parameters
     ----------
@@ -117,8 +120,8 @@ def sweep(points, directory, pool, *, timeout=None, callback=None):
     directory : path
         Made if absent. Dask workers on other machines must see it by the same name.
     pool : concurrent.futures.Executor
-    timeout : float, optional
-        Seconds that one cell may take. Default: no limit.
+    timeout : int, optional
+        Whole seconds that one cell may take. Default: no limit.
     callback : callable, optional
         Called as ``callback(done, total, point, reason)`` when a point ends; `reason`
         is None, or one line that says why it failed.
@@ -159,6 +162,7 @@ def sweep(points, directory, pool, *, timeout=None, callback=None):
             if _finished(folders[point.name])
         ]
         for kind, name in TABLES.items():
+            clear_unfinished(directory / name)
             with write_atomically(directory / name) as file:
                 file.write(_table(records, kind).encode())
     return [(point, reasons[point.name]) for point in points if point.name in reasons]
@@ -178,9 +182,12 @@ def _read_axes(grid):
     return list(axes.values())
 
 
-def _code(notebook):
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+def _library():
+    """Every source file of the library, by its place in it."""
+    return {
+        path.relative_to(LIBRARY).as_posix(): path.read_text(encoding="utf-8")
+        for path in LIBRARY.rglob("*.py")
+    }
 
 
 def _hash(text):

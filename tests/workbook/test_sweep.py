@@ -264,6 +264,17 @@ def test_a_notebook_whose_code_changed_runs_again_and_one_whose_prose_changed_no
     assert float(after[0]["value"]) == float(before[0]["value"]) + 1
 
 
+def test_a_changed_library_makes_other_points(toy, tmp_path, monkeypatch):
+    library = tmp_path / "library"
+    library.mkdir()
+    monkeypatch.setattr("qlib.workbook.sweep.LIBRARY", library)
+    names = []
+    for text in ("step = 1", "step = 2", "step = 1"):
+        (library / "method.py").write_text(text)
+        names += [point.name for point in plan_points([toy.notebook])]
+    assert names[0] == names[2] != names[1]
+
+
 def test_an_interrupted_sweep_keeps_its_finished_points_and_the_old_table(toy):
     toy.gate.touch()
     out = toy.notebook.parent / "out"
