@@ -91,7 +91,9 @@ def tunneling_annealing(
 
     Notes
     -----
-    O(d²) operations a point, besides O(n d⁴) for an envelope through n = O(d²) minima.
+    O(d²) operations a point, besides O(d⁶) for the envelope before a descent, a least
+    squares fit of O(d²) coefficients to O(d²) minima: unnoticed at d = 10, some 0.1 s
+    at d = 30.
 
     References
     ----------
