@@ -7,6 +7,7 @@ derives from seconds, which stands in elements with a ``data-timing`` attribute.
 
 import html
 import re
+import sys
 from pathlib import Path
 
 from nbconvert.exporters import TemplateExporter
@@ -22,7 +23,9 @@ FOLDED = {  # tag: what the folded cell is called
     "parameters": "Parameters and their defaults",
     "injected-parameters": "Parameters of this run",
     "setup": "Setup",
+    "claims": "Claims as stated, before measuring",
 }
+MOST_TEXT = 200_000  # characters of one printed output
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -69,6 +72,7 @@ def render_page(notebook, result):
         markup=markup,
     )
     page, _ = exporter.from_notebook_node(notebook)
+    page = _without_places(page, notebook)
     check_page(page)
     return page.replace("://", ":&#47;&#47;")  # text only; a search then finds none
 
@@ -107,6 +111,23 @@ def describe(notebook):
         "title": title[1].strip(),
         "question": re.sub(r"\s+", " ", question[1]),
     }
+
+
+def _without_places(page, notebook):
+    """Name the folders of this machine by what they are, wherever they stand."""
+    run = notebook.metadata.get("papermill", {}).get("output_path")
+    places = {
+        Path.home(): "the home folder",
+        Path(sys.prefix): "the environment",
+        Path(__file__).resolve().parents[2]: "the checkout",
+    }
+    if run:
+        places[Path(run).parent] = "the run's folder"
+    for place in sorted(places, key=lambda path: len(str(path)), reverse=True):
+        if len(place.parts) > 1:
+            found = rf"(?<![\w.+-]){re.escape(str(place))}(?![\w-])"
+            page = re.sub(found, lambda _, name=places[place]: name, page)
+    return page
 
 
 def _shown(cell, markup):
@@ -158,10 +179,20 @@ def _display(data, markup):
 def _stream(text, name):
     """Printed text: the last state of each line, in colour, without this machine."""
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    text = "\n".join(lines).rstrip("\n")
-    text = re.sub(r"\S*[/\\]ipykernel_\d+[/\\]\d+\.py", "cell", text)
+    text = _shortened("\n".join(lines).rstrip("\n"))
+    text = re.sub(r"[^\s\"']*[/\\]ipykernel_\d+[/\\]\d+\.py", "cell", text)
     text = re.sub(
         r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\:\"']+)+[/\\](\S+?\.py)\b", r"\1", text
     )
     text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
     return f'<pre class="{html.escape(name)}">{ansi2html(text)}</pre>'
+
+
+def _shortened(text):
+    """The start and the end of a long text, with a word on what is left out."""
+    if len(text) <= MOST_TEXT:
+        return text
+    half = MOST_TEXT // 2
+    left_out = text[half:-half].count("\n") + 1
+    lines = "1 line" if left_out == 1 else f"{left_out} lines"
+    return f"{text[:half]}\n… {lines} left out\n{text[-half:]}"

@@ -1,4 +1,7 @@
+import html
 import re
+import sys
+from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -135,6 +138,7 @@ def test_code_is_folded_and_text_is_not():
         code("seed: int = 0", tags=["parameters"]),
         code("seed = 7", tags=["injected-parameters"]),
         code("import numpy", tags=["setup"]),
+        code("claims.table()", printed("as stated"), tags=["claims"]),
         code("a < b"),
     )
     names = re.findall(r'<details class="code"><summary>(.*?)</summary>', text)
@@ -142,9 +146,12 @@ def test_code_is_folded_and_text_is_not():
         "Parameters and their defaults",
         "Parameters of this run",
         "Setup",
+        "Claims as stated, before measuring",
         "code",
     ]
     assert "<details open" not in text
+    folded = text.partition("Claims as stated")[2].partition("</details>")[0]
+    assert "as stated</pre>" in folded
 
 
 @pytest.mark.parametrize(
@@ -189,11 +196,46 @@ def test_printed_text_keeps_its_colour_and_its_last_state():
         ("C:\\Users\\me\\env\\core.py:12: UserWarning", "core.py:12: UserWarning"),
         ("/tmp/ipykernel_4711/1234567.py:3: UserWarning", "cell:3: UserWarning"),
         ("<Line2D object at 0x7f00deadbeef>", "&lt;Line2D object&gt;"),
+        ('File "/tmp/ipykernel_4711/12.py", line 3', 'File "cell", line 3'),
         ("a / b and 1/2", "a / b and 1/2"),
     ],
 )
 def test_printed_text_names_no_place_of_this_machine(text, expected):
-    assert f">{expected}" in render(code("1", printed(text, "stderr")))
+    text = html.unescape(render(code("1", printed(text, "stderr"))))
+    assert f">{html.unescape(expected)}" in text
+
+
+def test_no_output_names_a_folder_of_this_machine_nor_of_the_run(tmp_path):
+    places = [Path.home(), Path(sys.prefix), Path(page.__file__).parents[2]]
+
+    def rendered(run):
+        text = " ".join(f"{place}/a.csv" for place in (run, *places))
+        cells = [
+            code("1", printed(text)),
+            code("2", shown({"text/html": f"<p>file://{run}/a {text}</p>"})),
+        ]
+        notebook = new_notebook(cells=[new_markdown_cell(TITLE), *cells])
+        notebook.metadata["papermill"] = {"output_path": str(run / "executed.ipynb")}
+        return page.render_page(notebook, record())
+
+    one = rendered(tmp_path / ".01_wells.new")
+    assert one == rendered(tmp_path / "elsewhere" / ".01_wells.new")
+    for place in (tmp_path, *places):
+        assert str(place) not in one
+    assert one.count("the run's folder/a") == 3
+
+
+def test_a_longer_word_is_no_folder_of_this_machine():
+    kept = f"/elsewhere{Path.home()} {Path.home()}y"
+    assert kept in render(code("1", printed(kept)))
+
+
+def test_long_printed_text_is_cut_in_its_middle():
+    text = render(code("1", printed("\n".join(map(str, range(10**5))))))
+    left_out = int(re.search(r"\n… (\d+) lines left out\n", text)[1])
+    printed_lines = text[text.index(">0\n1\n") : text.index("99999</pre>")]
+    assert printed_lines.count("\n") + left_out == pytest.approx(10**5, abs=2)
+    assert len(printed_lines) < page.MOST_TEXT + 100
 
 
 def test_what_derives_from_seconds_can_be_left_out():
