@@ -1,7 +1,7 @@
 """Means, differences and ratios of repeated runs, with bootstrap intervals."""
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, ttest_1samp
 
 from qlib.annealing.measure import Estimate, expected_running_time
 
@@ -76,6 +76,33 @@ def running_time_ratio(first, second, *, confidence=0.95, rng=0):
     tail = (1 - confidence) / 2
     low, high = np.quantile(known, [tail, 1 - tail], method="inverted_cdf")
     return Estimate(float(ratios[0]), float(low), float(high))
+
+
+def geometric_mean(ratios, *, confidence=0.95):
+    """Geometric mean of independent positive ratios, with Student's interval of logs.
+
+    Parameters
+    ----------
+    ratios : (n,) array
+        Finite and > 0, n >= 2.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two ratios or one is not finite and positive.
+    """
+    ratios = np.asarray(ratios, dtype=float)
+    if ratios.size < 2 or not (np.isfinite(ratios) & (ratios > 0)).all():
+        raise ValueError(f"ratios: got {ratios}; allowed: two or more, finite and > 0")
+    logs = np.log(ratios)
+    if np.ptp(logs) == 0:
+        return Estimate(*[float(ratios[0])] * 3)
+    interval = ttest_1samp(logs, 0.0).confidence_interval(confidence)
+    return Estimate(*np.exp([logs.mean(), interval.low, interval.high]).tolist())
 
 
 def complement(estimate):

@@ -67,3 +67,24 @@ def test_an_unsolved_side_leaves_the_ratio_open_on_that_side():
 def test_one_success_in_ten_is_no_proof_against_none_in_ten():
     once = (np.full(10, 100), np.arange(10) == 0)
     assert compare.running_time_ratio(once, NEVER).high > 1
+
+
+def test_geometric_mean_of_a_ratio_and_its_inverse_is_one():
+    estimate = compare.geometric_mean([4.0, 0.25, 2.0, 0.5])
+    assert estimate.value == pytest.approx(1.0)
+    assert estimate.low * estimate.high == pytest.approx(1.0)
+    assert compare.geometric_mean([3.0, 3.0]) == (3.0, 3.0, 3.0)
+
+
+def test_interval_of_a_geometric_mean_covers_it_in_95_percent_of_samples():
+    """Five ratios each; fewer than 355 of 400 has a chance below 1e-5 at 0.95."""
+    rng = np.random.default_rng(6)
+    samples = np.exp(rng.normal(size=(400, 5)))
+    estimates = [compare.geometric_mean(ratios) for ratios in samples]
+    assert 355 <= sum(e.low <= 1.0 <= e.high for e in estimates) < 400
+
+
+@pytest.mark.parametrize("ratios", [[1.0], [1.0, np.inf], [1.0, 0.0], [1.0, np.nan]])
+def test_geometric_mean_refuses_what_has_no_logarithm_or_spread(ratios):
+    with pytest.raises(ValueError, match="ratios: got"):
+        compare.geometric_mean(ratios)
