@@ -16,8 +16,18 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def failures_first(claims):
-    """Sort claims by verdict: does not hold, not testable here, holds."""
-    return sorted(claims, key=lambda claim: list(SYMBOLS).index(claim["verdict"]))
+    """Sort claims by verdict: does not hold, not testable here, holds.
+
+    Those that derive from seconds stand last, in their given order, so that the order
+    is the same in every run.
+    """
+    order = list(SYMBOLS)
+    return sorted(
+        claims,
+        key=lambda claim: (
+            len(order) if claim["kind"] == "time" else order.index(claim["verdict"])
+        ),
+    )
 
 
 def count_verdicts(claims):
@@ -48,14 +58,17 @@ def measured(claim):
     Returns
     -------
     str
-        Such as ``"−17.99998 [−18.00000, −17.99990]"``; ``"not measured"`` for None.
+        Such as ``"−17.99998 [−18.00000, −17.99990]"``; ``"∞"`` for a value that was
+        never reached, ``"not measured"`` where there is none.
     """
     value, interval = claim["measured"], claim["interval"]
-    if value is None:
-        return "not measured"
+    if interval is None and value is None:
+        return "∞" if claim["verdict"] == "does not hold" else "not measured"
     if interval is None:
         return _number(value, 6 - _exponent(value) - 1, _exponent(value), strip=True)
-    known = [value, *(end for end in interval if end is not None)]
+    known = [part for part in (value, *interval) if part is not None]
+    if not known:
+        return "∞"
     exponent = max(map(_exponent, known))
     width = max(known) - min(known)
     decimals = 1 - _exponent(width) if width else 6 - exponent - 1
@@ -63,6 +76,8 @@ def measured(claim):
         "∞" if part is None else _number(part, decimals, exponent, strip=not width)
         for part in (interval[0], value, interval[1])
     )
+    if interval[0] is None and value is not None:
+        low = "−∞"
     return f"{middle} [{low},\N{NO-BREAK SPACE}{high}]"
 
 

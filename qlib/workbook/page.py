@@ -99,7 +99,7 @@ def describe(notebook):
     Raises
     ------
     ValueError
-        If the first cell has no such title or question.
+        If the first cell has no such title or question, or the title has a formula.
     """
     first = notebook.cells[0].source if notebook.cells else ""
     title = re.match(r"# (.+)", first)
@@ -107,6 +107,8 @@ def describe(notebook):
     if not title or not question:
         missing = "the line '# NN · Title'" if not title else "'**Question.** ...'"
         raise ValueError(f"the first cell of the notebook lacks {missing}")
+    if "$" in title[1]:
+        raise ValueError(f"the title is {title[1]!r}; it must not hold '$'")
     return {
         "title": title[1].strip(),
         "question": re.sub(r"\s+", " ", question[1]),

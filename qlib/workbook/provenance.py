@@ -20,13 +20,16 @@ def provenance(root=None):
     Returns
     -------
     dict
-        ``commit`` and ``dirty`` (uncommitted changes outside ``reports/``; None outside
-        a git checkout), ``python``, ``packages``, ``system``, ``processor``, ``cores``
-        usable by this process, ``threads`` (``OMP_NUM_THREADS``, or None if unset).
+        ``commit`` (None outside a git checkout, ``"unknown"`` if git cannot tell),
+        ``dirty`` (uncommitted changes outside ``reports/``; None without a commit),
+        ``python``, ``packages``, ``system``, ``processor``, ``cores`` usable by this
+        process, ``threads`` (``OMP_NUM_THREADS``, or None if unset).
     """
     root = Path(__file__).resolve().parents[2] if root is None else Path(root)
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", ".", ":!reports")
+    commit = changes = None
+    if (root / ".git").exists():  # else installed, perhaps inside another repository
+        commit = _git(root, "rev-parse", "HEAD") or "unknown"
+        changes = _git(root, "status", "--porcelain", "--", ".", ":!reports")
     return {
         "commit": commit,
         "dirty": None if changes is None else bool(changes),
@@ -40,8 +43,6 @@ def provenance(root=None):
 
 
 def _git(root, *words):
-    if not (root / ".git").exists():  # installed, perhaps inside another repository
-        return None
     command = ["git", "--no-optional-locks", "-C", str(root), *words]
     try:
         answer = subprocess.run(

@@ -146,6 +146,17 @@ class Run:
 
         `verdict` may be a bool (holds or does not hold). `measured` may be a triple of
         value, lower and upper limit, which then is the interval. Returns the `Claim`.
+
+        `measured` may be inf (never reached), the upper limit inf and the lower limit
+        -inf, or inf where `measured` is; all are stored as null. Of a null lower limit,
+        `measured` tells the sign.
+
+        Raises
+        ------
+        ValueError
+            If `verdict` or `kind` is unknown, `verdict` disagrees with a missing or
+            infinite `measured`, an infinity stands on the wrong side, a number is NaN,
+            or a text holds a dollar sign: formulas are not typeset there.
         """
         if isinstance(measured, tuple):
             measured, *interval = measured
@@ -155,6 +166,19 @@ class Run:
         _check_choice("kind", kind, KINDS)
         if verdict != "not testable here" and measured is None:
             raise ValueError(f"measured is None, yet {text!r} has a verdict: {verdict}")
+        for name, words in (
+            ("text", text),
+            ("source", source),
+            ("stated", stated),
+            ("budget", budget),
+            ("reason", reason),
+        ):
+            if "$" in words:
+                raise ValueError(
+                    f"{name} of a claim is {words!r}; it must not hold '$', as "
+                    "formulas are not typeset there"
+                )
+        _check_infinities(measured, interval)
         measured = _plain(measured)
         if verdict == "holds" and measured is None:
             raise ValueError(f"measured is infinite, yet {text!r} is said to hold")
@@ -292,6 +316,20 @@ def _runs():
 def _check_choice(name, value, allowed):
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
+
+
+def _check_infinities(measured, interval):
+    """Refuse what null could not stand for unmistakably."""
+    if measured == -math.inf:
+        raise ValueError("measured is -inf; allowed: a finite number, inf or None")
+    if interval is None:
+        return
+    if measured is None:
+        raise ValueError(f"measured is None, yet its interval is {interval}")
+    low, high = interval
+    wrong = -math.inf if measured == math.inf else math.inf
+    if low == wrong or high == -math.inf:
+        raise ValueError(f"measured is {measured}, yet its interval is {interval}")
 
 
 def _plain(value):

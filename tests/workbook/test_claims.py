@@ -16,17 +16,32 @@ from qlib.workbook import claims
         (-18.0, None, "−18"),
         (1234567.0, (1.2e6, None), "1.235×10⁶ [1.200×10⁶, ∞]"),
         (1e-9, None, "1×10⁻⁹"),
-        (None, None, "not measured"),
+        (1.5, (None, 2.5), "1.5 [−∞, 2.5]"),
+        (1.5, (None, None), "1.5 [−∞, ∞]"),
+        (None, (1.5, None), "∞ [1.5, ∞]"),
+        (None, (None, None), "∞"),
     ],
 )
 def test_digits_stop_where_the_interval_ends_their_meaning(value, interval, text):
-    shown = claims.measured({"measured": value, "interval": interval})
+    claim = {"measured": value, "interval": interval, "verdict": "does not hold"}
+    shown = claims.measured(claim)
     assert shown.replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_a_value_never_reached_is_told_from_none_measured():
+    def shown(verdict):
+        return claims.measured({"measured": None, "interval": None, "verdict": verdict})
+
+    assert shown("does not hold") == "∞"
+    assert shown("not testable here") == "not measured"
 
 
 def test_failures_come_first_and_are_counted_in_words():
     verdicts = ["holds", "does not hold", "not testable here", "does not hold"]
-    made = [{"verdict": verdict, "text": str(k)} for k, verdict in enumerate(verdicts)]
+    made = [
+        {"verdict": verdict, "text": str(k), "kind": "result"}
+        for k, verdict in enumerate(verdicts)
+    ]
     assert [claim["text"] for claim in claims.failures_first(made)] == list("1320")
     assert [count["text"] for count in claims.count_verdicts(made)] == [
         "2 do not hold",

@@ -78,6 +78,19 @@ def test_the_same_records_give_the_same_index_but_for_seconds(tmp_path):
     assert without_timing(one) == without_timing(two)
 
 
+def test_a_flipped_verdict_of_speed_changes_only_what_is_timed(tmp_path):
+    result = publish(tmp_path, "01_a", verdicts=["holds", "does not hold", "holds"])
+    result["claims"][0]["kind"] = "time"
+
+    def judged(verdict):
+        result["claims"][0]["verdict"] = verdict
+        return index.render_index([result])
+
+    one, two = judged("holds"), judged("does not hold")
+    assert one != two
+    assert without_timing(one) == without_timing(two)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -91,6 +91,7 @@ def test_a_notebook_says_what_it_asks():
         ("Text", "# NN · Title"),
         ("# 01 · Wells", "Question"),
         ("# 01 · Wells\n\n**Question**", "Question"),
+        ("# 01 · Wells of $x$\n\n**Question.** Deep?", "must not hold"),
     ],
 )
 def test_a_notebook_without_title_or_question_is_refused(first, missing):
@@ -262,6 +263,21 @@ def test_what_derives_from_seconds_can_be_left_out():
     assert "Fast" in page.without_timing(one)
 
 
+def test_a_flipped_verdict_of_speed_changes_only_what_is_timed():
+    def judged(verdict):
+        return render(
+            claims=[
+                claim("Fast", verdict, kind="time"),
+                claim("Slow", "not testable here", kind="time"),
+                claim("Deep", "holds"),
+            ]
+        )
+
+    one, two = judged("holds"), judged("does not hold")
+    assert one != two
+    assert page.without_timing(one) == page.without_timing(two)
+
+
 def test_one_record_gives_one_page():
     cells = (new_markdown_cell("## A $x$"), code("1", shown({"text/latex": "$x$"})))
     text = render(*cells, claims=[claim("One", "holds")])
@@ -312,6 +328,7 @@ def test_contents_lead_to_every_heading():
 def test_the_footer_says_where_the_numbers_come_from():
     text = render()
     foot = text[text.index("<footer") :]
+    assert "not in a git checkout" not in foot
     for fact in (ORIGIN["commit"], "numpy 2.2.6", "A processor, 2 cores", "seed = 7"):
         assert fact in foot
     assert "torch" not in foot

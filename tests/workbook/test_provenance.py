@@ -81,9 +81,18 @@ def test_a_repository_further_up_is_not_taken_for_the_checkout(checkout):
     assert provenance(installed)["commit"] is None
 
 
-def test_without_git_nothing_is_claimed(checkout, monkeypatch, tmp_path):
+def test_a_checkout_of_which_git_says_nothing_has_an_unknown_commit(
+    checkout, monkeypatch, tmp_path
+):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance(checkout)["commit"] is None
+    found = provenance(checkout)
+    assert (found["commit"], found["dirty"]) == ("unknown", None)
+
+
+def test_a_checkout_that_git_refuses_to_read_has_an_unknown_commit(checkout):
+    (checkout / ".git" / "HEAD").unlink()
+    found = provenance(checkout)
+    assert (found["commit"], found["dirty"]) == ("unknown", None)
 
 
 def test_it_names_no_path_user_or_host(checkout):

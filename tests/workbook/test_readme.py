@@ -21,6 +21,7 @@ RESULT = {
             "measured": 2.0,
             "interval": (1.5, 2.5),
             "verdict": verdict,
+            "kind": "result",
         }
         for verdict in ("holds", "does not hold")
     ],

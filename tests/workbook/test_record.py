@@ -88,6 +88,47 @@ def test_an_infinite_measure_can_fail_but_not_hold(run):
         add_claim(run, measured=np.inf, verdict="holds")
 
 
+@pytest.mark.parametrize(
+    ("measured", "interval", "stands"),
+    [
+        (1.5, (-math.inf, math.inf), (None, None)),
+        (math.inf, (1.5, math.inf), (1.5, None)),
+        (math.inf, (math.inf, math.inf), (None, None)),
+        (1.5, (1, None), (1, None)),
+    ],
+)
+def test_an_interval_may_be_open(run, measured, interval, stands):
+    assert add_claim(run, measured=measured, interval=interval).interval == stands
+
+
+@pytest.mark.parametrize(
+    ("measured", "interval"),
+    [
+        (-math.inf, None),
+        (1.5, (1.0, -math.inf)),
+        (1.5, (math.inf, math.inf)),
+        (math.inf, (-math.inf, math.inf)),
+        (math.inf, (1.0, -math.inf)),
+    ],
+)
+def test_an_infinity_on_the_wrong_side_is_refused(run, measured, interval):
+    with pytest.raises(ValueError, match="inf"):
+        add_claim(run, measured=measured, interval=interval)
+    assert run.claims == []
+
+
+def test_an_interval_of_nothing_is_refused(run):
+    with pytest.raises(ValueError, match="measured is None, yet its interval"):
+        add_claim(run, measured=None, interval=(1.0, 2.0), verdict="not testable here")
+
+
+@pytest.mark.parametrize("name", ["text", "source", "stated", "budget", "reason"])
+def test_a_formula_in_a_claim_is_refused_by_name(run, name):
+    with pytest.raises(ValueError, match=f"{name} of a claim is 'at \\$x\\$'"):
+        add_claim(run, **{name: "at $x$"})
+    assert run.claims == []
+
+
 @pytest.mark.parametrize("nan", [math.nan, np.float32("nan")])
 def test_nan_is_refused_wherever_a_number_is_recorded(run, nan):
     for attempt in (
