@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements.txt"
 STAMP = "qlib-workbook-stamp"  # written last: an environment without it is unfinished
-OLDEST = (3, 11)
+OLDEST, NEWEST = (3, 11), (3, 13)  # for which all packages have wheels
 
 
 class NoEnvironment(Exception):
@@ -27,9 +27,9 @@ class NoEnvironment(Exception):
 
 def main(words):
     """Make sure of the environment, run the command there, return its exit code."""
-    if sys.version_info < OLDEST:
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
         found = sys.version.split()[0]
-        return fail(f"Python 3.11 or newer is needed; this is {found}", 3)
+        return fail(f"Python 3.11 to 3.13 is needed; this is {found}", 3)
     sys.path.insert(0, str(ROOT))  # absent after `python -I` or -P
     from qlib.workbook.arguments import parse_arguments
 

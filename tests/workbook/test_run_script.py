@@ -160,12 +160,15 @@ def test_the_stamp_follows_requirements_and_python(run_script, tmp_path, monkeyp
     assert run_script.expected_stamp() in stamps
 
 
-def test_an_old_python_is_named_with_what_is_needed(run_script, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
-    monkeypatch.setattr(sys, "version", "3.10.4 (main)")
+@pytest.mark.parametrize("minor", [10, 14])
+def test_an_unfit_python_is_named_with_what_is_needed(
+    run_script, monkeypatch, capsys, minor
+):
+    monkeypatch.setattr(sys, "version_info", (3, minor, 4))
+    monkeypatch.setattr(sys, "version", f"3.{minor}.4 (main)")
     assert run_script.main([]) == 3
     errors = capsys.readouterr().err
-    assert errors == "Python 3.11 or newer is needed; this is 3.10.4\n"
+    assert errors == f"Python 3.11 to 3.13 is needed; this is 3.{minor}.4\n"
 
 
 def test_a_wrong_usage_ends_before_anything_is_installed(checkout):
