@@ -16,7 +16,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 
 from qlib.workbook import claims
 from qlib.workbook.markup import Markup, scrollable
-from qlib.workbook.selfcontained import check_page
+from qlib.workbook.selfcontained import check_fragment, check_page
 
 TEMPLATES = Path(__file__).with_name("templates")
 FOLDED = {  # tag: what the folded cell is called
@@ -48,8 +48,8 @@ def render_page(notebook, result):
     ------
     ValueError
         If the notebook has no title, an image lacks its alternative text, a formula
-        cannot be typeset, or an output holds a script or refers to an address outside
-        the page.
+        cannot be typeset, or an output holds a script, refers to an address outside
+        the page or leaves an element open.
     """
     markup = Markup()
     exporter = TemplateExporter(
@@ -139,6 +139,7 @@ def _shown(cell, markup):
             text = markup.markdown(cell.source, cell.get("attachments"))
         else:
             text = _outputs(cell, markup)
+        check_fragment(text)
         check_page(text)
     except ValueError as error:
         first = cell.source.strip().partition("\n")[0]

@@ -7,7 +7,14 @@ FORBIDDEN = {
     "script", "iframe", "frame", "object", "embed", "applet", "base", "link", "form",
     "audio", "video", "source", "track",
 }  # fmt: skip
-ADDRESSES = {"src", "href", "srcset", "action", "formaction", "poster", "data", "ping"}
+ADDRESSES = {
+    "src", "href", "srcset", "action", "formaction", "poster", "data", "ping",
+    "background",
+}  # fmt: skip
+SPOKEN = {"alt", "aria-label", "title"}  # texts, which load nothing
+VOID = {
+    "area", "br", "col", "hr", "img", "input", "meta", "wbr",
+}  # fmt: skip
 
 
 def check_page(page):
@@ -24,6 +31,44 @@ def check_page(page):
     _Check().feed(page)
 
 
+def check_fragment(fragment):
+    """Refuse HTML that would swallow or close what stands around it.
+
+    Raises
+    ------
+    ValueError
+        Naming the first element that is closed but not open, or left open.
+    """
+    _Balance().check(fragment)
+
+
+class _Balance(HTMLParser):
+    def check(self, fragment):
+        self._open, self._last = [], None
+        self.feed(f"{fragment}<wbr>")
+        if self._open:
+            raise ValueError(f"<{self._open[-1]}> is not closed")
+        if self._last != "wbr":
+            raise ValueError("a comment, tag or quotation mark is not closed")
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "plaintext":
+            raise ValueError("<plaintext> would swallow the page")
+        self._last = tag
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        if "svg" not in self._open and tag != "svg":  # HTML ignores the slash
+            self.handle_starttag(tag, attributes)
+
+    def handle_endtag(self, tag):
+        if tag in VOID:
+            return
+        if not self._open or self._open.pop() != tag:
+            raise ValueError(f"</{tag}> closes no open element")
+
+
 class _Check(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -32,7 +77,10 @@ class _Check(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         where = f"<{tag}>"
-        if tag in FORBIDDEN or (tag == "meta" and dict(attributes).get("http-equiv")):
+        values = dict(attributes)
+        policy = (values.get("http-equiv") or "content-security-policy").lower()
+        moved = (values.get("attributename") or "").lower().rpartition(":")[2]
+        if tag in FORBIDDEN or policy != "content-security-policy" or moved == "href":
             raise ValueError(f"{where} would load or send something")
         self._style = tag == "style"
         for name, value in attributes:
@@ -41,13 +89,13 @@ class _Check(HTMLParser):
                 raise ValueError(f"{where} has a script in {name}")
             if name.rpartition(":")[2] in ADDRESSES and not _inside(tag, value):
                 raise ValueError(f"{where} refers to {value[:80]!r} outside the page")
-            if name == "style":
+            if name not in SPOKEN:
                 self._check_style(value, where)
             if name == "id":
                 if value in self._ids:
                     raise ValueError(f"{where} repeats the id {value!r}")
                 self._ids.add(value)
-        if tag == "img" and not (dict(attributes).get("alt") or "").strip():
+        if tag == "img" and not (values.get("alt") or "").strip():
             raise ValueError(f"{where} has no alternative text")
 
     handle_startendtag = handle_starttag
@@ -61,7 +109,9 @@ class _Check(HTMLParser):
 
     @staticmethod
     def _check_style(style, where):
-        outside = re.search(r"(?i)@import|url\((?!\s*['\"]?(?:data:|#))[^)]*", style)
+        outside = re.search(
+            r"(?i)@import|image-set\(|url\((?!\s*['\"]?(?:data:|#))[^)]*", style
+        )
         if outside:
             raise ValueError(f"{where} loads {outside[0][:80]!r}")
 
@@ -71,4 +121,4 @@ def _inside(tag, address):
         return True
     if tag == "a":  # another page of the reports
         return re.fullmatch(r"[\w.-]+\.html(#.*)?", address) is not None
-    return address.startswith("data:image/")
+    return re.fullmatch(r"data:image/\S*(\s+[\d.]+[wx])?", address) is not None

@@ -1,5 +1,6 @@
 """Debian's chromium under playwright, with nothing but the machine itself to reach."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def pytest_collection_modifyitems(items):
 def browser():
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed")
+        absent = f"none of {', '.join(NAMES)} is installed"
+        if os.environ.get("QLIB_REQUIRE_BROWSER") == "1":
+            pytest.fail(absent)
+        pytest.skip(absent)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -77,6 +77,17 @@ def test_the_title_the_question_and_the_profile_open_the_page():
     assert '<html lang="en">' in text
 
 
+def test_the_page_forbids_the_browser_to_load_or_run_anything():
+    policy = re.search(
+        r'http-equiv="Content-Security-Policy" content="(.*?)"', render()
+    )
+    assert policy[1].split("; ") == [
+        "default-src 'none'",
+        "img-src data:",
+        "style-src 'unsafe-inline'",
+    ]
+
+
 def test_a_notebook_says_what_it_asks():
     notebook = new_notebook(cells=[new_markdown_cell(TITLE)])
     assert page.describe(notebook) == {
@@ -309,6 +320,10 @@ def test_addresses_stand_as_text_only():
         (
             code("embed()", shown({"text/html": "<script>1</script>"})),
             "'embed.*<script> would load",
+        ),
+        (
+            code("tear()", shown({"text/html": "<p>1</p></div></section>"})),
+            "'tear.*</div> closes no open element",
         ),
         (new_markdown_cell("![a](b.png)"), "markdown cell .*'b.png' outside the page"),
         (new_markdown_cell("so $\\foo$"), r"markdown cell .*unknown command"),

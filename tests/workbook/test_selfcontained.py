@@ -1,6 +1,6 @@
 import pytest
 
-from qlib.workbook.selfcontained import check_page
+from qlib.workbook.selfcontained import check_fragment, check_page
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,15 @@ from qlib.workbook.selfcontained import check_page
         ('<img alt="a" src="//a.example/b.png">', "outside the page"),
         ('<img alt="a" src="b.png">', "outside the page"),
         ('<img alt="a" srcset="b.png 2x">', "outside the page"),
+        ('<img alt="a" srcset="data:image/png;,AA 1x, b.png 2x">', "outside the page"),
+        ('<table background="b.png"></table>', "outside the page"),
+        ('<svg><rect fill="url(b.svg#c)"/></svg>', "loads 'url"),
+        ("<p style=\"background:image-set('b.png' 1x)\">x</p>", "loads 'image-set"),
+        ('<svg><a><set attributeName="href" to="x"/></a></svg>', "<set> would load"),
+        (
+            '<svg><animate attributeName="xlink:href" values="x"/></svg>',
+            "<animate> would load",
+        ),
         ('<a href="https://a.example">x</a>', "outside the page"),
         ('<a href="javascript:f()">x</a>', "outside the page"),
         ('<a href="/etc/hosts">x</a>', "outside the page"),
@@ -37,8 +46,35 @@ def test_what_loads_or_hides_is_refused(fragment, error):
 
 def test_what_stands_in_the_page_is_allowed():
     check_page(
+        '<meta http-equiv="Content-Security-Policy" content="img-src data:">'
+        '<img alt="url(x) is shown" srcset="data:image/png;,AA 2x">'
         '<p id="a"><a href="#a">up</a> <a href="index.html">index</a> '
         '<a href="01_rastrigin.html#a">01</a> <img alt="dot" src="data:image/png;,">'
         "<style>p { fill: url(#a); background: url('data:image/png;,') }</style>"
         "<code>&lt;script&gt; https://a.example</code>"
     )
+
+
+@pytest.mark.parametrize(
+    ("fragment", "error"),
+    [
+        ("<p>x</p></div></section>", "</div> closes no"),
+        ("<div><p>x</div>", "</div> closes no"),
+        ("<div>x", "<div> is not closed"),
+        ("<div/>x", "<div> is not closed"),
+        ("<p>x</p><!-- y", "comment, tag or quotation mark"),
+        ('<p class="x>y</p>', "comment, tag or quotation mark"),
+        ("<p>x</p><b", "not closed"),
+        ("<textarea>x", "not closed"),
+        ("<title>x", "not closed"),
+        ("<style>x", "not closed"),
+        ("<plaintext>x</plaintext>", "<plaintext>"),
+    ],
+)
+def test_what_reaches_beyond_its_own_cell_is_refused(fragment, error):
+    with pytest.raises(ValueError, match=error):
+        check_fragment(fragment)
+
+
+def test_what_is_closed_in_order_is_allowed():
+    check_fragment("<!-- a --><p>a<br>b & c<hr/></p><svg/><svg><path/><g></g></svg> &")
