@@ -16,10 +16,10 @@ class CMA:
     standard deviation.
 
     In-house rather than pycma, because all randomness must come from `rng`, points must
-    stay in the box (pycma's ``bounds`` option costs several times the evaluations on
-    BBOB), and with populations near ten an evaluation costs about a quarter of pycma's
-    seconds. In trials on f7, f13, f15-f18 and f23 its restarts took 0.4 to 1.2 times
-    the evaluations of pycma's, box ignored there.
+    stay in the box (with pycma's ``bounds`` option six BBOB functions took 1 to 2 times
+    the evaluations), and with populations near ten an evaluation costs about a quarter
+    of pycma's seconds. In trials on f7, f13, f15-f18 and f23 its restarts took 0.4 to
+    1.2 times the evaluations of pycma's, box ignored there.
 
     Parameters
     ----------
