@@ -13,7 +13,7 @@ from qlib.annealing.tunneling.method import CHALLENGER
 from qlib.annealing.tunneling.search import Search
 
 # Budgets at which 100 of 100 fresh seeds reached f_min + 1e-6 (95 % upper limit of the
-# failure rate: 3 %), save the last: 98 of 100.
+# failure rate: 3 %), save the last: 99 of 100.
 SOLVED = [
     (landscapes.double_rastrigin(1.5), 400),
     (landscapes.double_rastrigin(0.7, d=5), 3000),
