@@ -96,13 +96,10 @@ def parameters(path):
     except ParameterError as error:
         return [str(error)]
     found = [f"{name} has no comment" for name, p in declared.items() if not p.help]
-    profile, seed = declared.get("profile"), declared.get("seed")
-    if profile is None or (profile.default, profile.choices) != (
-        "quick",
-        ("quick", "full"),
-    ):
+    profile, seed = declared["profile"], declared["seed"]
+    if (profile.default, profile.choices) != ("quick", ("quick", "full")):
         found.append("profile is not a str in {quick, full}, quick by default")
-    if seed is None or seed.type is not int or not seed.bounds:
+    if seed.type is not int or not seed.bounds:
         found.append("seed is not an int with a range")
     return found
 
@@ -313,8 +310,12 @@ def test_the_file_name_must_match_the_title(tmp_path):
         (source(0, "# 01 · Deep wells\n\nText"), "asks no"),
         (source(1, "## Claims"), "'## Claims under test'"),
         (source(8, "## Ends"), "then '## Limits'"),
-        (source(2, "seed: int = 0  # in [0, 1]"), "profile is not"),
-        (source(2, 'profile: str = "quick"  # x, in {quick, full}'), "seed is not"),
+        (source(2, 'profile: str = "quick"  # x, in {quick, full}'), "it lacks seed"),
+        (source(2, 'profile: str = "a"  # x\nseed: int = 0  # x'), "profile is not"),
+        (
+            source(2, 'profile: str = "quick"  # in {quick, full}\nseed: int = 0  # x'),
+            "seed is not",
+        ),
         (append(2, "\nparticles = 5  # how many"), "particles has type"),
         (append(2, "\nparticles: int = 5"), "particles has no comment"),
         (append(2, "\nparticles: int = 5  # of, in [7, 9]"), "particles is 5"),
