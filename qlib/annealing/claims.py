@@ -59,7 +59,8 @@ CLAIMS = {
         "source": STUDY,
         "stated": "never",
         "reason": "expected running time with springs over that without, each at its "
-        "best settings, where springs do best; interval (for all landscapes) above 1",
+        "best settings, where springs do best; interval (for all landscapes) above 1, "
+        "undecided if it holds 1",
     },
     "boltzmann": {
         "text": "Walks at a fixed temperature sample the Boltzmann density",
