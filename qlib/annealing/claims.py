@@ -33,8 +33,8 @@ CLAIMS = {
         "text": "QIA has fewer stuck iterations than an SA whose step never narrows",
         "source": REPORT,
         "stated": "fewer in mid-range",
-        "reason": "QIA's stuck share minus SA's in the middle third, both with one short "
-        "step, interval below 0",
+        "reason": "QIA's stuck share minus SA's in the middle third, both with one "
+        "short step, interval below 0",
     },
     "breadth, fixed step": {
         "text": "QIA explores more broadly than an SA whose step never narrows",
