@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 MARK = "QLIB_POOL"  # environment variable inherited by all that a worker starts
@@ -139,7 +139,8 @@ def _remote(address, timeout):
     from distributed import Client
 
     try:
-        asyncio.run(_knock(address, timeout))
+        with ThreadPoolExecutor(1) as aside:  # a notebook's thread has its own loop
+            aside.submit(lambda: asyncio.run(_knock(address, timeout))).result()
     except (OSError, ValueError) as error:
         raise ConnectionError(
             f"no dask scheduler answers at {address!r} within {timeout:g} s"

@@ -1,5 +1,6 @@
 """Where jobs run, and that nothing outlives the pool that started it."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -173,3 +174,12 @@ def test_an_address_where_nobody_listens_is_refused_by_name():
         executor(address=address, timeout=0.5),
     ):
         pass
+
+
+def test_a_scheduler_is_looked_for_from_a_notebook_too():
+    """There a loop runs in the thread that calls."""
+
+    async def cell():
+        test_an_address_where_nobody_listens_is_refused_by_name()
+
+    asyncio.run(cell())
