@@ -20,9 +20,9 @@ population of 4 d, the best of ten settings tried (``best1bin`` or ``rand1bin``,
 with which it took 1 to 2 times the evaluations on six functions tried.
 
 ERT, the expected running time, is the evaluations of all runs, failures included, over
-the number of successes. Where no run succeeded all evaluations spent are a lower bound,
-printed with ``>``; it enters ratios and geometric means as it stands. A function that
-none of the methods compared has solved is left out of those means.
+the number of successes. Where no run succeeded, what a single success would have given,
+all evaluations spent, is printed with ``>`` and enters ratios and geometric means as it
+stands. A function that neither of two methods has solved is left out of their mean.
 
 Every run is saved as soon as it ends, so an interrupted benchmark goes on where it
 stopped, and a method added later is measured alone.
@@ -69,9 +69,8 @@ def rastrigin(rotated, dimension, instance):
     """Return shifted Rastrigin, its minimum and bounds; the instance is the seed."""
     rng = np.random.default_rng([dimension, instance])
     shift = rng.uniform(-4.0, 4.0, dimension)
-    rotation = np.eye(dimension)
-    if rotated:
-        rotation = np.linalg.qr(rng.standard_normal((dimension, dimension)))[0]
+    turned = np.linalg.qr(rng.standard_normal((dimension, dimension)))[0]
+    rotation = turned if rotated else np.eye(dimension)
 
     def function(x):
         z = rotation @ (x - shift)
@@ -128,11 +127,16 @@ def run(method, problem, dimension, instance, budget):
     }
 
 
+def saved(folder, method, problem, dimension):
+    """Where the records of a group stand, and those there are, by instance."""
+    path = folder / method.replace(" ", "_") / f"{problem}-d{dimension}.json"
+    return path, json.loads(path.read_text()) if path.exists() else {}
+
+
 def run_group(folder, method, problem, dimension, instances, budget):
     """Do the missing instances of one group; save each as soon as it ends."""
-    path = folder / method.replace(" ", "_") / f"{problem}-d{dimension}.json"
+    path, records = saved(folder, method, problem, dimension)
     path.parent.mkdir(parents=True, exist_ok=True)
-    records = json.loads(path.read_text()) if path.exists() else {}
     for instance in instances:
         if str(instance) not in records:
             records[str(instance)] = run(method, problem, dimension, instance, budget)
@@ -154,6 +158,10 @@ def run_all(arguments):
         group: (folder, *group, arguments.instances, arguments.budget * group[2])
         for group in groups
     }
+    if arguments.tables_only:
+        wanted = {str(instance) for instance in arguments.instances}
+        done = {g: j for g, j in jobs.items() if wanted <= saved(*j[:4])[1].keys()}
+        return {group: run_group(*job) for group, job in done.items()}
     if arguments.jobs == 1:
         return {group: run_group(*job) for group, job in progress(jobs)}
     context = multiprocessing.get_context("spawn")
@@ -166,9 +174,7 @@ def run_all(arguments):
 def progress(jobs):
     for number, (group, job) in enumerate(jobs.items(), 1):
         method, problem, dimension = group
-        print(
-            f"[{number}/{len(jobs)}] {method}, {problem}, d = {dimension}", flush=True
-        )
+        print(f"[{number}/{len(jobs)}] {method}, {problem}, {dimension}", flush=True)
         yield group, job
 
 
@@ -207,15 +213,16 @@ def best_peer(row):
     return min(rivals, key=lambda name: (row[name][3] == 0, row[name][0]))
 
 
-def geometric_mean(table, problems, dims, rival):
-    """Geometric mean of ERT(ours)/ERT(rival) over rows that one of the two solved."""
+def geometric_mean(table, problems, d, rival):
+    """Geometric mean of ERT(ours)/ERT(rival) over rows that one of them solved."""
     logs = []
     for (problem, dimension), row in table.items():
-        if problem in problems and dimension in dims:
-            mine, theirs = row[OURS], row[best_peer(row) if rival is None else rival]
+        other = best_peer(row) if rival is None else rival
+        if problem in problems and dimension == d and other in row:
+            mine, theirs = row[OURS], row[other]
             if mine[3] or theirs[3]:
                 logs.append(math.log(mine[0] / theirs[0]))
-    return math.exp(sum(logs) / len(logs)) if logs else math.nan
+    return math.exp(sum(logs) / len(logs)) if logs else None
 
 
 # --- the page -------------------------------------------------------------------------
@@ -240,10 +247,10 @@ def markdown(header, rows):
 
 def ratio_text(mine, theirs):
     """Ratio of ERTs, as a bound where one never succeeded."""
-    sign = {(True, False): "<", (False, True): ">"}.get(
-        (mine[3] > 0, theirs[3] > 0), ""
-    )
-    return f"{sign}{mine[0] / theirs[0]:.2g}" if mine[3] or theirs[3] else "–"
+    if not mine[3] and not theirs[3]:
+        return "–"
+    sign = "" if mine[3] and theirs[3] else "<" if mine[3] else ">"
+    return f"{sign}{mine[0] / theirs[0]:.2g}"
 
 
 def misses(table):
@@ -262,11 +269,10 @@ def functions_table(table, methods):
     for (problem, dimension), row in table.items():
         rival = best_peer(row)
         ratio = ratio_text(row[OURS], row[rival])
-        others = [cell(row[name]) for name in methods if name != OURS]
+        others = [cell(row[n]) if n in row else "" for n in methods if n != OURS]
         rows.append([problem, dimension, cell(row[OURS], True), ratio, rival, *others])
-    names = [name for name in methods if name != OURS]
-    header = ["problem", "d", OURS, "ratio to best peer", "best peer", *names]
-    return markdown(header, rows)
+    header = ["problem", "d", OURS, "ratio to best peer", "best peer"]
+    return markdown([*header, *(name for name in methods if name != OURS)], rows)
 
 
 def means_table(table, methods, dims):
@@ -275,19 +281,19 @@ def means_table(table, methods, dims):
         "separable f1-f5": SEPARABLE,
         "unimodal f6-f14": UNIMODAL,
         "multimodal f3, f4, f15-f24": MULTIMODAL,
+        "of these not separable: f15-f24": MULTIMODAL[2:],
         "Rastrigin, shifted": ("rastrigin",),
         "Rastrigin, shifted and rotated": ("rotated-rastrigin",),
     }
     rivals = [name for name in methods if name != OURS]
     rows = []
     for name, problems in groups.items():
-        for chosen in [(d,) for d in dims]:
-            means = [
-                geometric_mean(table, problems, chosen, rival)
-                for rival in [*rivals, None]
-            ]
-            if not all(map(math.isnan, means)):
-                rows.append([name, chosen[0], *(f"{mean:.2g}" for mean in means)])
+        for d in dims:
+            means = [geometric_mean(table, problems, d, r) for r in [*rivals, None]]
+            if any(means):
+                rows.append(
+                    [name, d, *(f"{mean:.2g}" if mean else "" for mean in means)]
+                )
     return markdown(["functions", "d", *rivals, "best peer of each function"], rows)
 
 
@@ -310,7 +316,8 @@ def page(arguments, records):
     tables = measure(records)
     dims = sorted({dimension for _, _, dimension in records})
     made = provenance()
-    packages = ", ".join(f"{name} {made['packages'][name]}" for name in PACKAGES)
+    shown = ("numpy", "scipy", "cma")
+    packages = ", ".join(f"{name} {made['packages'][name]}" for name in shown)
     parts = [
         "# Annealing: evaluations to a target",
         f"Written by `benchmarks/annealing.py`, whose head says what is measured. "
@@ -327,16 +334,12 @@ def page(arguments, records):
             functions_table(table, arguments.methods),
             f"More than twice the best peer: {misses(table)}.",
         ]
-    parts += [
-        "## Seconds beyond the objective",
-        seconds_table(records, arguments.methods),
-    ]
+    parts.append("## Seconds beyond the objective")
+    parts.append(seconds_table(records, arguments.methods))
     return "\n\n".join(parts) + "\n"
 
 
 # --- the command line -----------------------------------------------------------------
-
-PACKAGES = ("numpy", "scipy", "cma")
 
 
 def numbers(text):
@@ -378,6 +381,9 @@ def main():
         help="folder of the records",
     )
     parser.add_argument("--summary", type=Path, help="also write the tables here (.md)")
+    parser.add_argument(
+        "--tables-only", action="store_true", help="of complete groups; run nothing"
+    )
     parser.add_argument("--note", default="", help="a sentence for the page's head")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
