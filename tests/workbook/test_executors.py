@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -182,4 +183,5 @@ def test_a_scheduler_is_looked_for_from_a_notebook_too():
     async def cell():
         test_an_address_where_nobody_listens_is_refused_by_name()
 
-    asyncio.run(cell())
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(cell())).result()
