@@ -1,4 +1,4 @@
-"""The claims that notebook 01 tests, and what decides each, fixed before measuring."""
+"""The claims that notebook 01 tests, and the rule that decides each."""
 
 REPORT = "a report on quantum-inspired annealing"
 STUDY = "a first study for this workbook"
