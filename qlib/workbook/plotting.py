@@ -37,6 +37,18 @@ METHODS = {
     "basin hopping": ("#882255", "<", "--"),
     "IPOP-CMA-ES": ("#332288", "h", "-."),
     "BIPOP-CMA-ES": ("#8A8A2E", "X", "-."),
+    "SGD": ("#882255", "p", (0, (6, 2))),
+    "L-BFGS": ("#000000", "d", (0, (6, 2))),
+    "naive SA": ("#3F97D0", "H", (0, (6, 2))),
+    "rounding": ("#777777", "+", (0, (3, 1))),
+    "second-order rounding": ("#BE8200", ">", (0, (3, 1))),
+    "coordinate descent": ("#332288", "8", (0, (3, 1))),
+    "straight-through": ("#882255", "1", (0, (3, 1))),
+    "straight-through, then SA": ("#117755", "2", (0, (8, 1, 1, 1))),
+    "accuracy SA": ("#D55E00", "3", (0, (3, 1))),
+    "magnitude": ("#3F97D0", "4", (0, (1, 1))),
+    "greedy": ("#8A8A2E", "|", (0, (1, 1))),
+    "greedy and swap": ("#000000", "_", (0, (1, 1))),
 }
 
 _STYLE = {
