@@ -45,7 +45,7 @@ METHODS = {
     "coordinate descent": ("#332288", "8", (0, (3, 1))),
     "straight-through": ("#882255", "1", (0, (3, 1))),
     "straight-through, then SA": ("#117755", "2", (0, (8, 1, 1, 1))),
-    "accuracy SA": ("#D55E00", "3", (0, (3, 1))),
+    "accuracy SA": ("#D55E00", "3", (0, (8, 1, 1, 1))),
     "magnitude": ("#3F97D0", "4", (0, (1, 1))),
     "greedy": ("#8A8A2E", "|", (0, (1, 1))),
     "greedy and swap": ("#000000", "_", (0, (1, 1))),
