@@ -9,7 +9,8 @@ from qlib.weights.head_kernels import HeadArrays
 REFRESH_EVERY = 4096
 """Moves after which the state is recomputed from the weights.
 
-The drift by then is rounding, about 1e-13; the refresh adds a few per cent to the moves.
+The drift by then is rounding, about 1e-13, and the refresh costs a few per cent of the
+moves.
 """
 
 
@@ -17,8 +18,8 @@ class SoftmaxHead:
     """Mean cross-entropy of a linear softmax head, exact after every single move.
 
     ``loss = mean_i (log sum_c exp z_ic - z_i,y_i) + l2/2 ||W||^2`` in nats a sample,
-    with logits ``z = X W + b``. A proposal, `change`, costs O(n); accepting it, `apply`,
-    costs O(n) too. The formulas are in `qlib.weights.head_kernels`.
+    with logits ``z = X W + b``. A proposal, `change`, costs O(n); accepting it,
+    `apply`, costs O(n) too. The formulas are in `qlib.weights.head_kernels`.
 
     Parameters
     ----------
