@@ -35,25 +35,23 @@ class Replicas:
         nor loses anything by the division.
     lanes : (B, n, W) float32 array
         Spins, ±1.
-    energies : (B, W) float64 array
-        Energies in `unit`, followed flip by flip; see `metropolis_sweeps`.
     streams : (B, 4, W) uint32 array
         Random streams.
     best_lanes : (B, n, W) int8 array
-        State of the lowest energy each lane had at the end of a sweep or the start.
+        State of the lowest energy each lane had at the start or the end of a sweep.
     best_energies : (B, W) float64 array
-    replicas : int
-        R <= B W.
+        Theirs, in `unit`, to the rounding of `metropolis_sweeps`.
+    place : (R,) int array
+        Lane of each replica among all B W.
     """
 
     couplings: tuple
     unit: float
     lanes: np.ndarray
-    energies: np.ndarray
     streams: np.ndarray
     best_lanes: np.ndarray
     best_energies: np.ndarray
-    replicas: int
+    place: np.ndarray
 
     @property
     def spins(self):
@@ -62,24 +60,24 @@ class Replicas:
 
     @property
     def best(self):
-        """The best states at the ends of sweeps so far, (R, n) int8."""
+        """The best states so far, (R, n) int8."""
         return self._rows(self.best_lanes)
 
     def per_lane(self, values):
-        """(..., R) values as a (..., B, W) float32 array; padding repeats the last."""
-        blocks, width = self.energies.shape
-        pad = blocks * width - self.replicas
-        values = np.asarray(values, dtype=np.float32)
-        values = np.concatenate([values, np.repeat(values[..., -1:], pad, -1)], -1)
-        return np.ascontiguousarray(values.reshape(*values.shape[:-1], blocks, width))
+        """(..., R) values as a (..., B, W) float32 array, 0 at the padding."""
+        values = np.asarray(values)
+        blocks, width = self.best_energies.shape
+        spread = np.zeros((*values.shape[:-1], blocks * width), dtype=np.float32)
+        spread[..., self.place] = values
+        return spread.reshape(*values.shape[:-1], blocks, width)
 
     def _rows(self, lanes):
-        blocks, n, width = lanes.shape
-        rows = lanes.transpose(0, 2, 1).reshape(blocks * width, n)
-        return np.ascontiguousarray(rows[: self.replicas], dtype=np.int8)
+        n = lanes.shape[1]
+        rows = lanes.transpose(0, 2, 1).reshape(-1, n)[self.place]
+        return np.ascontiguousarray(rows, dtype=np.int8)
 
 
-def start_replicas(model, spins, rng):
+def start_replicas(model, spins, rng, group=1):
     """Replicas of a model at given states, each with a random stream of its own.
 
     Parameters
@@ -90,6 +88,8 @@ def start_replicas(model, spins, rng):
         Entries −1 and 1, R >= 1.
     rng : `numpy.random.Generator`
         Source of the streams.
+    group : int
+        Consecutive replicas that share a block, a divisor of R.
 
     Returns
     -------
@@ -97,22 +97,24 @@ def start_replicas(model, spins, rng):
     """
     spins = np.asarray(spins)
     replicas, n = spins.shape
-    width = min(WIDTH, -(-replicas // LANES) * LANES)
-    blocks = -(-replicas // width)
-    padded = spins[np.arange(blocks * width) % replicas]
-    lanes = padded.reshape(blocks, width, n).transpose(0, 2, 1)  # (B, n, W)
+    filled = min(replicas, max(1, WIDTH // group) * group)
+    width = -(-filled // LANES) * LANES
+    blocks = -(-replicas // filled)
+    number = np.arange(replicas)
+    place = number // filled * width + number % filled
+    rows = np.ones((blocks * width, n), dtype=np.float32)
+    rows[place] = spins
+    lanes = rows.reshape(blocks, width, n).transpose(0, 2, 1)  # (B, n, W)
     unit = field_unit(model)
-    energies = (model.energy(padded) / unit).reshape(blocks, width)
     streams = seed_lanes(rng, blocks * width).reshape(4, blocks, width)
     return Replicas(
         couplings=_couplings(model, unit),
         unit=unit,
-        lanes=np.ascontiguousarray(lanes, dtype=np.float32),
-        energies=energies,
+        lanes=np.ascontiguousarray(lanes),
         streams=np.ascontiguousarray(streams.transpose(1, 0, 2)),
         best_lanes=np.ascontiguousarray(lanes, dtype=np.int8),
-        best_energies=energies.copy(),
-        replicas=replicas,
+        best_energies=np.full((blocks, width), np.inf),
+        place=place,
     )
 
 
@@ -129,10 +131,10 @@ def metropolis_sweeps(replicas, betas):
 
     Each step flips spin i of a lane with probability min(1, exp(−β ΔE)) and so leaves
     the lane's Boltzmann distribution unchanged. Local fields are summed in float32
-    (exact for integer couplings, else to about 10⁻⁷ of the largest field);
-    the exponential is good to 10⁻⁶ down to 2⁻²⁵; uniforms have 24 bits, so that moves of
-    probability below 2⁻²⁵ are never made. Energies sum each sweep's changes in
-    float32 and the sweeps in float64: recompute them where they are reported.
+    (exact for integer couplings, else to about 10⁻⁷ of the largest field); the
+    exponential is good to 10⁻⁶ down to 2⁻²⁵; uniforms have 24 bits, so that moves of
+    probability below 2⁻²⁵ are never made. Energies are computed at the start of a call
+    and then follow the flips, in float32 within a sweep: recompute what is reported.
 
     At β = 0 exactly every proposal is accepted and two sweeps return every spin to
     where it was: the uniform distribution is stationary but is not approached.
@@ -148,13 +150,11 @@ def metropolis_sweeps(replicas, betas):
     -----
     O(S R (n + couplings)); a sweep's best state is kept at O(R n).
     """
-    betas = replicas.per_lane(np.asarray(betas) * replicas.unit)  # (S, B, W)
     _sweep_blocks(
         replicas.couplings,
         replicas.lanes,
         replicas.streams,
-        betas,
-        replicas.energies,
+        replicas.per_lane(np.asarray(betas) * replicas.unit),  # (S, B, W)
         replicas.best_lanes,
         replicas.best_energies,
     )
@@ -171,33 +171,38 @@ def _couplings(model, unit):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _sweep_blocks(couplings, lanes, streams, betas, energies, best, best_energies):
+def _sweep_blocks(couplings, lanes, streams, betas, best, best_energies):
     for block in range(lanes.shape[0]):
-        change = np.empty(lanes.shape[2], np.float32)
-        field = np.empty(lanes.shape[2], np.float32)
+        energies = lane_energies(couplings, lanes[block])
+        keep_best(lanes[block], energies, best[block], best_energies[block])
         for sweep in range(betas.shape[0]):
-            sweep_lanes(
-                couplings,
-                lanes[block],
-                streams[block],
-                betas[sweep, block],
-                energies[block],
-                change,
-                field,
-            )
-            keep_best(lanes[block], energies[block], best[block], best_energies[block])
+            beta = betas[sweep, block]
+            sweep_lanes(couplings, lanes[block], streams[block], beta, energies)
+            keep_best(lanes[block], energies, best[block], best_energies[block])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def sweep_lanes(couplings, spins, streams, beta, energies, change, field):
-    """One sweep of one block: spins (n, W); streams (4, W); the others (W,)."""
+def sweep_lanes(couplings, spins, streams, beta, energies):
+    """One sweep of a block: spins (n, W), streams (4, W); beta and energies (W,)."""
     indptr, indices, weights, h = couplings
-    change[:] = 0
+    field = np.empty_like(beta)
+    change = np.zeros_like(beta)
     for i in range(spins.shape[0]):
         local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
         flip(spins[i], field, streams, beta, change)
-    for r in range(change.size):
-        energies[r] += change[r]
+    energies += change
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def lane_energies(couplings, spins):
+    """Energies (W,) of the lanes of a block (n, W), summed in float64."""
+    indptr, indices, weights, h = couplings
+    field = np.empty_like(spins[0])
+    energies = np.zeros(field.size)
+    for i in range(spins.shape[0]):
+        local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
+        energies += np.float32(0.5) * spins[i] * (field + h[i])
+    return energies
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -229,7 +234,7 @@ def flip(spins, field, streams, beta, change):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def decay(x):
-    """exp(−x) for x > 0 within a relative 10⁻⁷ (2 + x/2), else 1; float32, vectorisable.
+    """exp(−x) for x > 0 within a relative 10⁻⁷ (2 + x/2), else 1; float32.
 
     2^(−x log2 e) as a power of two, put into the exponent's bits, times a polynomial of
     degree 5 for 2^f, 0 <= f < 1.
