@@ -85,12 +85,3 @@ CLAIMS = {
         "reason": "its expected running time over the best peer's, interval below 1",
     },
 }
-
-
-def table():
-    """The claims as a Markdown table to display."""
-    from IPython.display import Markdown
-
-    rows = [(c["text"], c["source"], c["stated"]) for c in CLAIMS.values()]
-    lines = [("Claim", "Source", "Stated"), ("---",) * 3, *rows]
-    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))

@@ -49,6 +49,21 @@ def count_verdicts(claims):
     return counts
 
 
+def as_stated(claims):
+    """The claims before anything is measured, as a Markdown table to display.
+
+    Parameters
+    ----------
+    claims : iterable of dict
+        With ``text``, ``source`` and ``stated``.
+    """
+    from IPython.display import Markdown
+
+    rows = [(claim["text"], claim["source"], claim["stated"]) for claim in claims]
+    lines = [("Claim", "Source", "Stated"), ("---",) * 3, *rows]
+    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
 def measured(claim):
     """Write a claim's measured value with its interval.
 

@@ -1,0 +1,91 @@
+"""The claims that notebook 02 tests, and the rule that decides each."""
+
+REPORT = "a report on annealing ResNet-18 weights"
+WORKBOOK = "this workbook"
+
+CLAIMS = {
+    "stuck": {
+        "text": "Gradient methods get stuck in local minima of the last layer",
+        "source": REPORT,
+        "stated": "stuck",
+        "reason": "largest loss above the lowest of five random starts; interval above "
+        "the acceptable excess",
+    },
+    "escapes": {
+        "text": "Annealing the last layer's weights escapes them",
+        "source": REPORT,
+        "stated": "escapes",
+        "reason": "loss of the annealed 4-bit head minus that where the gradient method "
+        "ends, interval below 0",
+    },
+    "convergence": {
+        "text": "Anneal, inject, fine-tune converges faster than SGD, then fine-tune",
+        "source": REPORT,
+        "stated": "improves",
+        "reason": "training loss averaged over the steps of fine-tuning, from the "
+        "annealed head minus from the head that SGD trained, interval below 0",
+    },
+    "accuracy": {
+        "text": "Anneal, inject, fine-tune ends more accurate than SGD, then fine-tune",
+        "source": REPORT,
+        "stated": "improves",
+        "reason": "test accuracy after fine-tuning, from the annealed head minus from "
+        "the head that SGD trained, interval above 0",
+    },
+    "binary loss": {
+        "text": "At one bit, SA finds a lower loss than straight-through training",
+        "source": WORKBOOK,
+        "stated": "lower",
+        "reason": "SA's training loss minus that of straight-through training at its "
+        "best settings, bias and scale refitted for both, interval below 0",
+    },
+    "binary accuracy": {
+        "text": "At one bit, SA's head is more accurate than the straight-through one",
+        "source": WORKBOOK,
+        "stated": "higher",
+        "reason": "SA's test accuracy minus that of straight-through training, interval "
+        "above 0",
+    },
+    "path integral": {
+        "text": "Path-integral annealing finds a lower loss than SA in equal time",
+        "source": WORKBOOK,
+        "stated": "lower",
+        "reason": "path integral's training loss at one bit minus SA's, each at its "
+        "best settings and for equal proposals, interval below 0",
+    },
+    "pruning": {
+        "text": "Annealing the pruning QUBO leaves a lower error than greedy with swaps",
+        "source": WORKBOOK,
+        "stated": "lower",
+        "reason": "annealed output error over that of greedy elimination with swaps, "
+        "minus 1, interval below 0",
+    },
+    "pruned accuracy": {
+        "text": "After refitting, the annealed mask is more accurate than magnitude's",
+        "source": WORKBOOK,
+        "stated": "higher",
+        "reason": "test accuracy of the refitted heads, annealed mask minus magnitude, "
+        "interval above 0",
+    },
+    "batchnorm": {
+        "text": "Annealing 2-bit BatchNorm codes beats rounding what the gradient finds",
+        "source": WORKBOOK,
+        "stated": "lower",
+        "reason": "annealed loss minus that of straight-through training of the same "
+        "codes, interval below 0",
+    },
+    "overfits": {
+        "text": "Annealing accuracy itself overfits more than annealing the loss",
+        "source": WORKBOOK,
+        "stated": "overfits",
+        "reason": "training minus test accuracy, annealing accuracy against annealing "
+        "loss, difference with its interval above 0",
+    },
+    "delta": {
+        "text": "Exact changes of the loss make a proposal 40 times cheaper",
+        "source": WORKBOOK,
+        "stated": "40×",
+        "reason": "proposals a second by exact changes over those by a forward pass "
+        "each, interval not below the stated ratio",
+    },
+}
