@@ -120,7 +120,7 @@ def output_power(moments, weights):
 
 
 def ridged(covariance, ridge):
-    """The covariance plus the identity times `ridge` times its mean diagonal element."""
+    """The covariance plus `ridge` times its mean diagonal element on the diagonal."""
     size = covariance.shape[0]
     scale = max(np.trace(covariance) / size, np.finfo(np.float64).tiny / ridge)
     return covariance + ridge * scale * np.eye(size)

@@ -40,9 +40,9 @@ def patch_moments(activations, kernel, *, padding=1, stride=1):
     activations = finite_array("activations", activations, ("n", "c", "h", "w"))
     height, width = (positive_integer("kernel", size) for size in kernel)
     stride = positive_integer("stride", stride)
-    if padding != int(padding) or padding < 0:
-        raise ValueError(f"padding: got {padding!r}; allowed: an integer >= 0")
-    border = (int(padding), int(padding))
+    if padding != 0:
+        padding = positive_integer("padding", padding)
+    border = (padding, padding)
     padded = np.pad(activations, ((0, 0), (0, 0), border, border))
     if min(padded.shape[2] - height, padded.shape[3] - width) < 0:
         raise ValueError(
