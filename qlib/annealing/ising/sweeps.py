@@ -9,9 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from qlib.annealing.ising.random_streams import LANES, next_uniform, seed_lanes
+from qlib.annealing.ising.random_streams import (
+    LANES,
+    STRIDE,
+    next_packed_uniform,
+    packed_lanes,
+)
 
-WIDTH = 64  # lanes of a block; measured fastest of 16, 32, 64, 128 on all instances
+WIDTH = 128  # lanes of a block; measured fastest of 16, 32, 64, 128
+ROWS = 4  # spins whose fields the dense kernel sums at once, from one load of a spin
+DENSE_SHARE = 0.25  # of the couplings nonzero, from where the dense kernel is faster
 FAST = {"contract", "reassoc", "nsz"}  # no NaN or infinity is assumed away
 LOG2_E = np.float32(np.log2(np.e))
 # 2^f = 1 + f (C1 + C2 f + … + C5 f⁴) on [0, 1] within a relative 8.3e-8: our fit by
@@ -29,20 +36,24 @@ class Replicas:
     Attributes
     ----------
     couplings : tuple
-        (indptr, indices, weights, h), float32, in units of `unit`.
+        (indptr, indices, weights, h, J), float32, in units of `unit`: either the
+        compressed rows or the matrix J is empty, and J and then h are padded with
+        zeros to a multiple of 4 rows.
     unit : float
         A power of two near the largest local field, so that float32 neither overflows
         nor loses anything by the division.
     lanes : (B, n, W) float32 array
-        Spins, ±1.
-    streams : (B, 4, W) uint32 array
-        Random streams.
+        Spins, ±1, n padded as h.
+    streams : (B, 4 · 272) uint32 array
+        Random streams, `packed_lanes`.
     best_lanes : (B, n, W) int8 array
         State of the lowest energy each lane had at the start or the end of a sweep.
     best_energies : (B, W) float64 array
         Theirs, in `unit`, to the rounding of `metropolis_sweeps`.
     place : (R,) int array
         Lane of each replica among all B W.
+    num_spins : int
+        Without the padding.
     """
 
     couplings: tuple
@@ -52,6 +63,7 @@ class Replicas:
     best_lanes: np.ndarray
     best_energies: np.ndarray
     place: np.ndarray
+    num_spins: int
 
     @property
     def spins(self):
@@ -72,8 +84,10 @@ class Replicas:
         return spread.reshape(*values.shape[:-1], blocks, width)
 
     def _rows(self, lanes):
-        n = lanes.shape[1]
-        rows = lanes.transpose(0, 2, 1).reshape(-1, n)[self.place]
+        padded = lanes.shape[1]
+        rows = lanes.transpose(0, 2, 1).reshape(-1, padded)[
+            self.place, : self.num_spins
+        ]
         return np.ascontiguousarray(rows, dtype=np.int8)
 
 
@@ -89,7 +103,7 @@ def start_replicas(model, spins, rng, group=1):
     rng : `numpy.random.Generator`
         Source of the streams.
     group : int
-        Consecutive replicas that share a block, a divisor of R.
+        Consecutive replicas that share a block, a divisor of R, <= 256.
 
     Returns
     -------
@@ -102,19 +116,20 @@ def start_replicas(model, spins, rng, group=1):
     blocks = -(-replicas // filled)
     number = np.arange(replicas)
     place = number // filled * width + number % filled
-    rows = np.ones((blocks * width, n), dtype=np.float32)
-    rows[place] = spins
-    lanes = rows.reshape(blocks, width, n).transpose(0, 2, 1)  # (B, n, W)
     unit = field_unit(model)
-    streams = seed_lanes(rng, blocks * width).reshape(4, blocks, width)
+    couplings = _couplings(model, unit)
+    rows = np.ones((blocks * width, couplings[3].size), dtype=np.float32)
+    rows[place, :n] = spins
+    lanes = rows.reshape(blocks, width, -1).transpose(0, 2, 1)  # (B, n, W)
     return Replicas(
-        couplings=_couplings(model, unit),
+        couplings=couplings,
         unit=unit,
         lanes=np.ascontiguousarray(lanes),
-        streams=np.ascontiguousarray(streams.transpose(1, 0, 2)),
+        streams=packed_lanes(rng, blocks),
         best_lanes=np.ascontiguousarray(lanes, dtype=np.int8),
         best_energies=np.full((blocks, width), np.inf),
         place=place,
+        num_spins=n,
     )
 
 
@@ -162,11 +177,19 @@ def metropolis_sweeps(replicas, betas):
 
 def _couplings(model, unit):
     indptr, indices, weights = model.neighbours()
+    n = model.num_spins
+    h, J = model.h / unit, np.empty((0, 0))
+    if weights.size >= DENSE_SHARE * n * n:
+        pad = -n % ROWS
+        J = model.J.toarray() if model.is_sparse else model.J
+        J, h = np.pad(J / unit, (0, pad)), np.pad(h, (0, pad))
+        indptr, indices, weights = indptr[:0], indices[:0], weights[:0]
     return (
         indptr.astype(np.uint32),
         indices.astype(np.uint32),
         (weights / unit).astype(np.float32),
-        (model.h / unit).astype(np.float32),
+        h.astype(np.float32),
+        np.ascontiguousarray(J, dtype=np.float32),
     )
 
 
@@ -183,24 +206,40 @@ def _sweep_blocks(couplings, lanes, streams, betas, best, best_energies):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def sweep_lanes(couplings, spins, streams, beta, energies):
-    """One sweep of a block: spins (n, W), streams (4, W); beta and energies (W,)."""
-    indptr, indices, weights, h = couplings
-    field = np.empty_like(beta)
-    change = np.zeros_like(beta)
-    for i in range(spins.shape[0]):
-        local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
-        flip(spins[i], field, streams, beta, change)
-    energies += change
+    """One sweep of a block: spins (n, W), streams (4 · 272,); the others (W,)."""
+    indptr, indices, weights, h, J = couplings
+    width = beta.size
+    fields = np.empty((ROWS, width), np.float32)
+    work = np.zeros(3 * STRIDE, np.float32)  # β, energy change, twice the flip
+    work[:width] = beta
+    if J.size:
+        for i in range(0, h.size, ROWS):
+            dense_fields(J, i, spins, h, fields)
+            for k in range(ROWS):
+                flip(spins[i + k], fields[k], streams, work)
+                for later in range(k + 1, ROWS):
+                    correct(fields[later], J[i + k, i + later], work)
+    else:
+        field = fields[0]
+        for i in range(h.size):
+            local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
+            flip(spins[i], field, streams, work)
+    for r in range(width):
+        energies[r] += work[STRIDE + r]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def lane_energies(couplings, spins):
-    """Energies (W,) of the lanes of a block (n, W), summed in float64."""
-    indptr, indices, weights, h = couplings
-    field = np.empty_like(spins[0])
-    energies = np.zeros(field.size)
-    for i in range(spins.shape[0]):
-        local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
+    """Energies (W,) of the lanes of a block (n, W), summed over spins in float64."""
+    indptr, indices, weights, h, J = couplings
+    fields = np.empty((ROWS, spins.shape[1]), np.float32)
+    energies = np.zeros(spins.shape[1])
+    for i in range(h.size):
+        field = fields[i % ROWS]
+        if not J.size:
+            local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
+        elif i % ROWS == 0:
+            dense_fields(J, i, spins, h, fields)
         energies += np.float32(0.5) * spins[i] * (field + h[i])
     return energies
 
@@ -223,13 +262,45 @@ def local_fields(first, last, indices, weights, spins, h, field):
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def flip(spins, field, streams, beta, change):
-    """Metropolis step of one spin in every lane, without a branch; all (W,)."""
+def dense_fields(J, i, spins, h, fields):
+    """Local fields (4, W) of spins i … i+3: J's rows times all spins, 4 by 4."""
+    f, g, p, q = fields[0], fields[1], fields[2], fields[3]
+    f[:], g[:], p[:], q[:] = h[i], h[i + 1], h[i + 2], h[i + 3]
+    J0, J1, J2, J3 = J[i], J[i + 1], J[i + 2], J[i + 3]
+    for j in range(0, h.size, 4):
+        s, t, u, v = spins[j], spins[j + 1], spins[j + 2], spins[j + 3]
+        a0, b0, c0, d0 = J0[j], J0[j + 1], J0[j + 2], J0[j + 3]
+        a1, b1, c1, d1 = J1[j], J1[j + 1], J1[j + 2], J1[j + 3]
+        a2, b2, c2, d2 = J2[j], J2[j + 1], J2[j + 2], J2[j + 3]
+        a3, b3, c3, d3 = J3[j], J3[j + 1], J3[j + 2], J3[j + 3]
+        for r in range(f.size):
+            f[r] += a0 * s[r] + b0 * t[r] + c0 * u[r] + d0 * v[r]
+            g[r] += a1 * s[r] + b1 * t[r] + c1 * u[r] + d1 * v[r]
+            p[r] += a2 * s[r] + b2 * t[r] + c2 * u[r] + d2 * v[r]
+            q[r] += a3 * s[r] + b3 * t[r] + c3 * u[r] + d3 * v[r]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def correct(field, coupling, work):
+    """Add the last flips' effect to the field of a coupled spin."""
+    for r in range(field.size):
+        field[r] += coupling * work[2 * STRIDE + r]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def flip(spins, field, streams, work):
+    """Metropolis step of one spin in every lane, without a branch; spins, field (W,).
+
+    `work` holds β and receives energy changes and flips, at 0, 1 and 2 · 272.
+    """
     for r in range(spins.size):
-        delta = np.float32(-2) * spins[r] * field[r]
-        accept = next_uniform(streams, r) < decay(beta[r] * delta)
-        spins[r] = -spins[r] if accept else spins[r]
-        change[r] += delta if accept else np.float32(0)
+        turn = np.float32(-2) * spins[r]
+        delta = turn * field[r]
+        accept = next_packed_uniform(streams, r) < decay(work[r] * delta)
+        turn = turn if accept else np.float32(0)
+        work[STRIDE + r] += turn * field[r]
+        work[2 * STRIDE + r] = turn
+        spins[r] += turn
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
