@@ -1,4 +1,4 @@
-"""The differentiable control: gradients of the same loss, rounded or straight-through."""
+"""The differentiable control: the same loss by gradients, real or straight-through."""
 
 import numpy as np
 from scipy.optimize import minimize

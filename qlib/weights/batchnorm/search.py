@@ -9,7 +9,7 @@ from qlib.annealing.problem import number_between, positive_integer
 from qlib.weights.batchnorm import kernels
 from qlib.weights.batchnorm.levels import BatchNormCodes
 
-TEMPERATURES = (3e-5, 3e-7)
+TEMPERATURES = (3e-4, 3e-6)
 
 
 def coordinate_descent(group, start, *, sweeps=100):
@@ -61,8 +61,7 @@ def anneal(
     temperature_range : (float, float)
         First and last temperature, nats of mean cross-entropy, first >= last > 0. At
         temperature T a group of 2 c codes carries an excess loss of the order of 2 c T;
-        the default puts it at 0.03 nats for c = 512 at the start, and at rounding
-        noise in the end.
+        for c = 512 the default puts it at 0.3 nats first and at 0.003 nats last.
     rng : int, `numpy.random.Generator` or None
         Source of randomness.
     callback : callable or None

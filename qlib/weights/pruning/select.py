@@ -115,18 +115,16 @@ def anneal(model, keep, *, sampler=None, penalty=None, **settings):
         If no read keeps exactly `keep` channels; a larger penalty helps.
     """
     keep = kept_count(keep, model.num_spins)
+    asked = model if penalty is None else counted(model, keep, penalty)
     if keep in (0, model.num_spins):
         return selection(model, np.full(model.num_spins, keep > 0))
-    if sampler is None:
-        from qlib.annealing.ising import FixedCardinalitySampler
-
-        sampler = FixedCardinalitySampler()
-    bqm = model.to_bqm()
     if penalty is None:
         settings["cardinality"] = keep
-    else:
-        bqm = counted(model, keep, penalty).to_bqm()
-    answer = sampler.sample(bqm, **settings)
+    if sampler is None:
+        from qlib.annealing.ising.fixed_cardinality import FixedCardinalitySampler
+
+        sampler = FixedCardinalitySampler()
+    answer = sampler.sample(asked.to_bqm(), **settings)
     order = [answer.variables.index(name) for name in model.variables]
     kept = answer.record.sample[:, order] > 0  # (reads, c)
     kept = kept[kept.sum(axis=1) == keep]
