@@ -209,18 +209,19 @@ def sweep_lanes(couplings, spins, streams, beta, energies):
     """One sweep of a block: spins (n, W), streams (4 · 272,); the others (W,)."""
     indptr, indices, weights, h, J = couplings
     width = beta.size
-    fields = np.empty((ROWS, width), np.float32)
+    fields = np.empty(ROWS * STRIDE, np.float32)
     work = np.zeros(3 * STRIDE, np.float32)  # β, energy change, twice the flip
     work[:width] = beta
     if J.size:
         for i in range(0, h.size, ROWS):
             dense_fields(J, i, spins, h, fields)
             for k in range(ROWS):
-                flip(spins[i + k], fields[k], streams, work)
+                flip(spins[i + k], fields[k * STRIDE :], streams, work)
                 for later in range(k + 1, ROWS):
-                    correct(fields[later], J[i + k, i + later], work)
+                    field = fields[later * STRIDE : later * STRIDE + width]
+                    correct(field, J[i + k, i + later], work)
     else:
-        field = fields[0]
+        field = fields[:width]
         for i in range(h.size):
             local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
             flip(spins[i], field, streams, work)
@@ -232,10 +233,12 @@ def sweep_lanes(couplings, spins, streams, beta, energies):
 def lane_energies(couplings, spins):
     """Energies (W,) of the lanes of a block (n, W), summed over spins in float64."""
     indptr, indices, weights, h, J = couplings
-    fields = np.empty((ROWS, spins.shape[1]), np.float32)
-    energies = np.zeros(spins.shape[1])
+    width = spins.shape[1]
+    fields = np.empty(ROWS * STRIDE, np.float32)
+    energies = np.zeros(width)
     for i in range(h.size):
-        field = fields[i % ROWS]
+        row = STRIDE * (i % ROWS if J.size else 0)
+        field = fields[row : row + width]
         if not J.size:
             local_fields(indptr[i], indptr[i + 1], indices, weights, spins, h[i], field)
         elif i % ROWS == 0:
@@ -263,9 +266,14 @@ def local_fields(first, last, indices, weights, spins, h, field):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def dense_fields(J, i, spins, h, fields):
-    """Local fields (4, W) of spins i … i+3: J's rows times all spins, 4 by 4."""
-    f, g, p, q = fields[0], fields[1], fields[2], fields[3]
-    f[:], g[:], p[:], q[:] = h[i], h[i + 1], h[i + 2], h[i + 3]
+    """Local fields of spins i … i+3, at 0, 1, 2, 3 · 272, as J's rows times all spins.
+
+    Four rows by four columns at a time: a spin is loaded once for four products.
+    """
+    width = spins.shape[1]
+    for r in range(width):
+        fields[r], fields[STRIDE + r] = h[i], h[i + 1]
+        fields[2 * STRIDE + r], fields[3 * STRIDE + r] = h[i + 2], h[i + 3]
     J0, J1, J2, J3 = J[i], J[i + 1], J[i + 2], J[i + 3]
     for j in range(0, h.size, 4):
         s, t, u, v = spins[j], spins[j + 1], spins[j + 2], spins[j + 3]
@@ -273,11 +281,12 @@ def dense_fields(J, i, spins, h, fields):
         a1, b1, c1, d1 = J1[j], J1[j + 1], J1[j + 2], J1[j + 3]
         a2, b2, c2, d2 = J2[j], J2[j + 1], J2[j + 2], J2[j + 3]
         a3, b3, c3, d3 = J3[j], J3[j + 1], J3[j + 2], J3[j + 3]
-        for r in range(f.size):
-            f[r] += a0 * s[r] + b0 * t[r] + c0 * u[r] + d0 * v[r]
-            g[r] += a1 * s[r] + b1 * t[r] + c1 * u[r] + d1 * v[r]
-            p[r] += a2 * s[r] + b2 * t[r] + c2 * u[r] + d2 * v[r]
-            q[r] += a3 * s[r] + b3 * t[r] + c3 * u[r] + d3 * v[r]
+        for r in range(width):
+            p, q, x, y = s[r], t[r], u[r], v[r]
+            fields[r] += a0 * p + b0 * q + c0 * x + d0 * y
+            fields[STRIDE + r] += a1 * p + b1 * q + c1 * x + d1 * y
+            fields[2 * STRIDE + r] += a2 * p + b2 * q + c2 * x + d2 * y
+            fields[3 * STRIDE + r] += a3 * p + b3 * q + c3 * x + d3 * y
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
