@@ -84,9 +84,11 @@ def fit_softmax(
     ----------
     D. C. Liu, J. Nocedal, Math. Program. 45, 503 (1989).
     """
-    if classes is None:
-        classes = np.max(labels, initial=0) + 1 if start is None else len(start[1])
-        classes = max(int(classes), 2)
+    labels = np.asarray(labels)
+    if classes is None and start is not None:
+        classes = len(start[1])
+    elif classes is None:  # labels that are no integers are refused below
+        classes = max(labels.max(initial=0) + 1, 2) if labels.dtype.kind in "iu" else 2
     features, labels = check_samples(features, labels, classes)
     if classes < 2:
         raise ValueError(f"classes: got {classes}; allowed: an integer >= 2")
@@ -97,7 +99,7 @@ def fit_softmax(
     if start is not None:
         point[:d], point[d] = _check_start(start, d, classes)
     end = minimize(
-        _loss_and_gradient,
+        loss_and_gradient,
         point.ravel(),
         args=(features, labels, classes, l2),
         jac=True,
@@ -111,7 +113,7 @@ def fit_softmax(
         },
     )
     point = end.x.reshape(d + 1, classes)
-    loss, gradient = _loss_and_gradient(end.x, features, labels, classes, l2)
+    loss, gradient = loss_and_gradient(end.x, features, labels, classes, l2)
     norm = float(np.abs(gradient).max())
     return SoftmaxFit(
         weights=point[:d].copy(),
@@ -123,7 +125,7 @@ def fit_softmax(
     )
 
 
-def _loss_and_gradient(point, features, labels, classes, l2):
+def loss_and_gradient(point, features, labels, classes, l2):
     """Loss, and its gradient by weights and bias as one vector."""
     n, d = features.shape
     point = point.reshape(d + 1, classes)

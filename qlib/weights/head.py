@@ -74,7 +74,7 @@ class SoftmaxHead:
 
     def change(self, j, c, delta):
         """Change of the loss if W[j, c] moved by delta; j = d moves b[c]. O(n)."""
-        self._check_move(j, c, delta)
+        check_move(self.arrays.weights.shape[1:], j, c, delta)
         return head_kernels.change(self.arrays, 0, j, c, float(delta))
 
     def apply(self, j, c, delta):
@@ -90,17 +90,6 @@ class SoftmaxHead:
         """Recompute all that is kept from the weights. O(n d C)."""
         head_kernels.refresh(self.arrays, 0)
         self._moves = 0
-
-    def _check_move(self, j, c, delta):
-        _, rows, classes = self.arrays.weights.shape
-        if not 0 <= j < rows:
-            raise ValueError(
-                f"j: got {j}; allowed: 0..{rows - 1}, the last is the bias"
-            )
-        if not 0 <= c < classes:
-            raise ValueError(f"c: got {c}; allowed: 0..{classes - 1}")
-        if not np.isfinite(delta):
-            raise ValueError(f"delta: got {delta}; allowed: a finite number")
 
 
 def head_arrays(features, labels, weights, bias, *, l2=0.0):
@@ -160,6 +149,15 @@ def head_arrays(features, labels, weights, bias, *, l2=0.0):
     for replica in range(replicas):
         head_kernels.refresh(arrays, replica)
     return arrays
+
+
+def check_move(shape, j, c, delta):
+    """Refuse a move of an entry (j, c) outside `shape`, or by no finite number."""
+    for name, index, size in (("j", j, shape[0]), ("c", c, shape[1])):
+        if not 0 <= index < size:
+            raise ValueError(f"{name}: got {index}; allowed: 0..{size - 1}")
+    if not np.isfinite(delta):
+        raise ValueError(f"delta: got {delta}; allowed: a finite number")
 
 
 def check_samples(features, labels, classes):

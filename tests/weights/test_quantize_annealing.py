@@ -87,13 +87,13 @@ def test_one_slice_of_binary_codes_samples_what_annealing_samples():
         labels,
         start,
         slices=1,
-        sweeps=16000,
+        sweeps=8000,
         temperature=temperature,
         field_range=(0.5, 0.5),
         callback=lambda step, state: seen.append(state.codes),
         rng=2,
     )
-    numbers = code_numbers(np.concatenate(seen)[50::10], 1)
+    numbers = code_numbers(np.concatenate(seen)[50::5], 1)
     assert_distributed(numbers, np.exp(-losses / temperature))
 
 
@@ -118,13 +118,13 @@ def test_slices_have_the_weights_of_the_trotter_formula(bits, slices):
         labels,
         start,
         slices=slices,
-        sweeps=16000,
+        sweeps=8000,
         temperature=temperature,
         field_range=(field, field),
         callback=lambda step, state: seen.append(state.codes),
         rng=4,
     )
-    numbers = code_numbers(np.stack(seen)[50::10], bits)  # (sweeps, slices)
+    numbers = code_numbers(np.stack(seen)[50::5], bits)  # (sweeps, slices)
     rings = numbers @ states ** np.arange(slices)[::-1]
     assert_distributed(rings, weights.ravel())
 
