@@ -42,6 +42,7 @@ def main(words):
     os.environ["PYTHONPATH"] = os.pathsep.join(
         paths
     )  # this checkout, if .venv was copied
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(kernel_cache()))
     command = [str(python), "-m", "qlib.workbook", *words]
     if os.name == "posix":  # the command takes Ctrl-C up again when it can answer it
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
@@ -81,6 +82,20 @@ def python_of(folder):
     if os.name == "nt":
         return folder / "Scripts" / "python.exe"
     return folder / "bin" / "python"
+
+
+def kernel_cache():
+    """Where numba keeps compiled kernels: a folder for each state of their sources.
+
+    numba compiles a kernel into those that call it and, when it alone is edited, goes
+    on loading the callers as they were; so edited sources get a new folder.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "qlib").rglob("*.py")):
+        source = path.read_bytes()
+        if b"numba" in source:
+            digest.update(source)
+    return ROOT / "qlib" / "__pycache__" / f"kernels-{digest.hexdigest()[:16]}"
 
 
 def make(folder):

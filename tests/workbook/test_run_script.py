@@ -160,6 +160,19 @@ def test_the_stamp_follows_requirements_and_python(run_script, tmp_path, monkeyp
     assert run_script.expected_stamp() in stamps
 
 
+def test_compiled_kernels_follow_their_sources(run_script, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_script, "ROOT", tmp_path)
+    kernel = tmp_path / "qlib" / "kernel.py"
+    kernel.parent.mkdir()
+    folders = set()
+    for text in ("from numba import njit", "from numba import njit  # changed"):
+        kernel.write_text(text)
+        folders |= {run_script.kernel_cache(), run_script.kernel_cache()}
+    assert len(folders) == 2
+    (kernel.parent / "other.py").write_text("no kernel")
+    assert run_script.kernel_cache() in folders
+
+
 @pytest.mark.parametrize("minor", [10, 14])
 def test_an_unfit_python_is_named_with_what_is_needed(
     run_script, monkeypatch, capsys, minor
