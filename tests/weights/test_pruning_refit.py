@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from qlib.weights import pruning
+from qlib.weights.convex import fit_softmax
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,28 @@ def test_each_elimination_is_the_cheapest_after_refitting(layer, block):
         following = pruning.refitted_elimination(moments, weights, keep - 1)
         removed = np.flatnonzero(kept & ~following)
         assert removed.tolist() == [min(errors, key=errors.get)]
+
+
+def test_softmax_refit_is_the_optimum_on_the_kept_columns(layer):
+    features, _, weights = layer
+    rng = np.random.default_rng(2)
+    labels = np.argmax(features @ weights + rng.gumbel(size=(300, 4)) * 10, axis=1)
+    for kept in masks(3):
+        whole = pruning.softmax_refit(features, labels, kept, classes=4, l2=1e-2)
+        part = fit_softmax(features[:, kept], labels, classes=4, l2=1e-2)
+        assert whole.loss == pytest.approx(part.loss, abs=1e-9)
+        np.testing.assert_allclose(whole.weights[kept], part.weights, atol=1e-4)
+        assert whole.weights.shape == weights.shape
+        assert not whole.weights[~kept].any()
+
+
+def test_with_nothing_kept_softmax_refits_the_class_frequencies(layer):
+    features, labels = layer[0][:6], np.array([0, 0, 0, 1, 1, 2])
+    none = np.zeros(10, dtype=bool)
+    start = np.ones((10, 3)), np.zeros(3)
+    fit = pruning.softmax_refit(features, labels, none, start=start)
+    np.testing.assert_allclose(np.exp(fit.bias - fit.bias[2]), [3, 2, 1], rtol=1e-5)
+    assert not fit.weights.any()
 
 
 @pytest.mark.parametrize(

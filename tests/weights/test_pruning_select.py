@@ -89,9 +89,9 @@ def test_enumeration_is_the_minimum_over_all_combinations(keep):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_annealing_and_kicks_reach_the_optimum_of_sixteen_channels(seed):
-    """20 reads of 200 sweeps, measured: a read misses with frequency below 1/2.
+    """A read misses the optimum of these instances in at most 35 % (of 300 measured).
 
-    Then all 20 miss with probability below 1e-6 an instance. Seeds are fixed.
+    Then all 20 miss with probability below 1e-9. Of 100 runs with kicks none missed.
     """
     model = removal_model(random_cost(16, 10 + seed))
     lowest = pruning.enumerate_masks(model, 8).energy

@@ -19,6 +19,7 @@ from qlib.weights.pruning.refit import (
     output_error,
     output_power,
     prune_weights,
+    softmax_refit,
 )
 from qlib.weights.pruning.select import (
     Selection,
@@ -64,6 +65,7 @@ __all__ = [
     "refitted_elimination",
     "removal_costs",
     "selection",
+    "softmax_refit",
     "stage_gate_gradients",
     "stage_qubo",
     "swap_descent",

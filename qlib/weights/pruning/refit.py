@@ -1,11 +1,13 @@
 """New weights for the channels that are kept: least squares on outputs, or softmax."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from qlib.annealing.problem import number_between
+from qlib.weights.convex import fit_softmax
 from qlib.weights.pruning.arguments import finite_array, kept_mask
 
 RIDGE = 1e-9  # of the mean variance: far above rounding, far below any error here
@@ -89,6 +91,38 @@ def least_squares_refit(moments, weights, kept, *, ridge=RIDGE):
         missing = moments.covariance[np.ix_(rows, ~rows)] @ weights[~rows]
         refitted[rows] += cho_solve(cho_factor(covariance, lower=True), missing)
     return Refit(refitted, moments.mean @ (weights - refitted))
+
+
+def softmax_refit(features, labels, kept, *, start=None, **settings):
+    """Head of least cross-entropy on the kept features: the convex optimum.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        All features.
+    labels : (n,) integer array
+    kept : (d,) bool array
+    start : (weights (d, C), bias (C,)) or None
+        Warm start, such as the unpruned head; rows of removed features do not count.
+    **settings
+        `classes`, `l2`, `tolerance` and `maxiter` of `qlib.weights.convex.fit_softmax`.
+
+    Returns
+    -------
+    SoftmaxFit
+        Weights (d, C) with zero rows for removed features.
+
+    Notes
+    -----
+    O(n d C) an evaluation of the loss.
+    """
+    features = finite_array("features", features, ("n", "d"))
+    kept = kept_mask(kept, features.shape[1])
+    columns = features * kept  # a feature that is zero leaves its weights at the start
+    if start is not None:
+        start = np.where(kept[:, None], start[0], 0.0), start[1]
+    fit = fit_softmax(columns, labels, start=start, **settings)
+    return replace(fit, weights=np.where(kept[:, None], fit.weights, 0.0))
 
 
 def output_error(moments, weights, refit):
