@@ -41,7 +41,7 @@ def simulated_annealing_codes(
         Each proposes a move of all d C weights once, in random order.
     temperature_range : (hot, cold) or None
         In nats a sample; the temperature falls geometrically from hot to cold, a step a
-        sweep. None is 0.05 nats of acceptable excess loss over d C, and 1/100 of that.
+        sweep. None is 0.5 nats of acceptable excess loss over d C, and 1/100 of that.
     replicas : int
         Independent annealings R, all from `start`; the best is returned. Memory is
         16 n C bytes a replica.

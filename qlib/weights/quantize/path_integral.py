@@ -54,7 +54,7 @@ def path_integral_codes(
         Each costs up to 2 P d C evaluations of a change of loss.
     temperature : float or None
         T in nats a sample; a slice without coupling sees P T. None is
-        0.05 / (P d C): free slices then see the hot end of `simulated_annealing_codes`.
+        0.5 / (P d C): free slices then see the hot end of `simulated_annealing_codes`.
     field_range : (first, last) or None
         Gamma in nats a sample. None is P T times (1, 1e-3).
     features, labels, start, l2, callback, rng
