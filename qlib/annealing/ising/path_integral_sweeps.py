@@ -220,15 +220,16 @@ def _metropolis(spins, field, beside, uniform, scale, tie):
         spins[lane] = -spins[lane] if uniform[lane] < decay(loss) else spins[lane]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def segment_moves(spins, field, streams, scale, kink, work, reads):
     """Cut one worldline into segments at random and offer each a flip.
 
     A link between unequal slices is always cut, one between equal slices with
     probability exp(−2 J_perp) = tanh(aΓ). Given the cuts the segments are independent
-    in the field: a segment flips with probability min(1, exp(Σ 2a s_k f_k)) over its
-    slices, the Swendsen-Wang cluster rule in a field. As Γ → 0 no link is cut and the
-    move is the flip of a straight worldline.
+    in the field: a segment of gain g = Σ 2a s_k f_k over its slices flips with
+    probability 1/(1 + exp(−g)). This heat bath forgets the segment's sign; Metropolis'
+    rule would flip all segments of a worldline in no field at once, cutting nothing.
+    As Γ → 0 no link is cut and the move is the flip of a straight worldline.
 
     Parameters
     ----------
@@ -250,7 +251,7 @@ def segment_moves(spins, field, streams, scale, kink, work, reads):
         bond[lane] = np.float32(1) if tied else np.float32(0)
     _uniforms(streams, bar)
     for lane in range(spins.size):
-        bar[lane] = log(bar[lane])  # a segment flips where bar < its gain
+        bar[lane] = log(bar[lane] / (np.float32(1) - bar[lane]))  # logistic
     for lane in range(spins.size):
         gain[lane] = scale * spins[lane] * field[lane]
     _decide(bond, gain, bar, unbroken, work[5], reads)
@@ -262,6 +263,7 @@ def segment_moves(spins, field, streams, scale, kink, work, reads):
 def _decide(bond, gain, bar, unbroken, carry, reads):
     """Turn `bar` into the sign, ±1, that each slice's segment is multiplied with.
 
+    A segment flips where the logistic `bar` of its last slice is below its gain.
     Forward, `gain` becomes its sum since the last cut; backward, each segment's last
     slice decides and the others follow. Where the link that closes the ring holds, the
     segment of slice 0 is added to the last one and follows its decision.
@@ -314,9 +316,9 @@ def add_links(lanes, reads, sums):
             sums[i, lane] += lanes[i, lane] * after[lane]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def log(x):
-    """ln x of a normal float32 > 0, absolute error 5 · 10⁻⁷ above 2⁻²⁵, vectorisable.
+    """ln x of a normal float32 > 0 within 3 · 10⁻⁷ relative, vectorisable; 89 of inf.
 
     x = 2^e (1 + m) with √½ <= 1 + m < √2, and 2 artanh(m/(2+m)) by its series: at
     t² <= 0.0295 the first term left out is below 4 · 10⁻⁹.
