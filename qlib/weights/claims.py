@@ -61,11 +61,11 @@ CLAIMS = {
         "minus 1, interval below 0",
     },
     "pruned accuracy": {
-        "text": "After refitting, the annealed mask is more accurate than magnitude's",
+        "text": "After refitting, the annealed QUBO is more accurate than brain surgery",
         "source": WORKBOOK,
         "stated": "higher",
-        "reason": "test accuracy of the refitted heads, annealed mask minus magnitude, "
-        "interval above 0",
+        "reason": "test accuracy of the refitted heads, annealed mask minus that of "
+        "optimal-brain-surgeon elimination, interval above 0",
     },
     "batchnorm": {
         "text": "Annealing 2-bit BatchNorm codes beats rounding what the gradient finds",

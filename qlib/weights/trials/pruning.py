@@ -1,0 +1,135 @@
+"""Masks of a head's features by every selection method, before and after refitting."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qlib.weights import pruning
+from qlib.weights.pruning.refit import softmax_refit
+from qlib.weights.trials.studies import Study
+
+
+class Pruned(NamedTuple):
+    """One mask of a study's features.
+
+    Attributes
+    ----------
+    error : float
+        Mean squared change of the logits, only the bias refitted, over the variance of
+        the logits: what the QUBO minimises.
+    refitted_error : float
+        The same after the least-squares refit of the kept weights.
+    accuracy, refitted_accuracy : float
+        On the test samples: weights as they were, and the softmax head refitted to the
+        kept features.
+    """
+
+    error: float
+    refitted_error: float
+    accuracy: float
+    refitted_accuracy: float
+
+
+def masks(model, moments, weights, keep, *, kicks, reads, sweeps, rng):
+    """Kept features by method, `keep` of them each.
+
+    Parameters
+    ----------
+    model : IsingModel
+        The error of a mask, one spin a feature.
+    moments : InputMoments
+    weights : (d, outputs) array
+    keep : int
+    kicks : int
+        Of the iterated local search after greedy elimination.
+    reads, sweeps : int
+        Of annealing with swap moves.
+    rng : `numpy.random.Generator`
+
+    Returns
+    -------
+    dict
+        Method to (d,) bool array.
+    """
+    annealed = pruning.anneal(model, keep, num_reads=reads, num_sweeps=sweeps, seed=rng)
+    return {
+        "random search": pruning.random_mask(model.num_spins, keep, rng),
+        "magnitude": pruning.largest(pruning.removal_costs(model), keep),
+        "greedy": pruning.backward_elimination(model, keep).kept,
+        "greedy and swap": pruning.greedy_swap(model, keep, kicks=kicks, rng=rng).kept,
+        "SA": annealed.kept,
+        "brain surgeon": pruning.refitted_elimination(moments, weights, keep),
+    }
+
+
+def head_model(study: Study, cost="reconstruction"):
+    """The QUBO of a study's optimum: its output error, or its loss to second order.
+
+    Parameters
+    ----------
+    study : Study
+    cost : {"reconstruction", "Fisher"}
+    """
+    weights = study.optimum.weights
+    if cost == "reconstruction":
+        return pruning.reconstruction_qubo(study.features, weights)
+    gradients = pruning.head_gate_gradients(
+        study.features, study.labels, weights, study.optimum.bias
+    )
+    return pruning.fisher_qubo(gradients)
+
+
+def pruned(study, moments, kept):
+    """The `Pruned` of one mask of a study's features."""
+    weights, bias = study.optimum.weights, study.optimum.bias
+    plain = pruning.prune_weights(moments, weights, kept)
+    refit = pruning.least_squares_refit(moments, weights, kept)
+    power = pruning.output_power(moments, weights)
+    fitted = softmax_refit(
+        study.features,
+        study.labels,
+        kept,
+        start=(weights, bias),
+        l2=study.l2,
+        tolerance=1e-5,
+    )
+    return Pruned(
+        pruning.output_error(moments, weights, plain) / power,
+        pruning.output_error(moments, weights, refit) / power,
+        study.accuracy(plain.weights, bias + plain.bias),
+        study.accuracy(fitted.weights, fitted.bias),
+    )
+
+
+def compare_masks(studies, shares, *, cost="reconstruction", **effort):
+    """Every method on every study at every share of features kept.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+    shares : sequence of float
+        Of the d features, each in (0, 1).
+    cost : {"reconstruction", "Fisher"}
+        What the QUBO stands for.
+    **effort
+        As for `masks`.
+
+    Returns
+    -------
+    dict
+        Method to a `Pruned` of (shares, studies) arrays.
+    """
+    found = {}
+    for study in studies:
+        moments = pruning.feature_moments(study.features)
+        model = head_model(study, cost)
+        for share in shares:
+            keep = max(1, round(share * model.num_spins))
+            weights = study.optimum.weights
+            for name, kept in masks(model, moments, weights, keep, **effort).items():
+                found.setdefault(name, []).append(pruned(study, moments, kept))
+    shape = len(studies), len(shares)
+    return {
+        name: Pruned(*(np.reshape(part, shape).T for part in np.transpose(rows)))
+        for name, rows in found.items()
+    }
