@@ -62,8 +62,8 @@ class Settings:
 class IsingSampler(dimod.Sampler):
     """Base of the samplers: a `dimod.Sampler` with the parameters of D-Wave's.
 
-    A subclass names its own parameters and their defaults in `options`, and returns
-    spins from `_run`.
+    A subclass names its own parameters and their defaults in `options`, refuses bad
+    ones in `_check`, and returns spins from `_run`.
     """
 
     options: ClassVar[dict] = {}
@@ -157,6 +157,8 @@ class IsingSampler(dimod.Sampler):
                 "callable"
             )
         model, vartype = _model(bqm)
+        options = self.options | options
+        self._check(model, options)
         initial = _initial_states(initial_states, model, vartype)
         if num_reads is None:
             num_reads = max(1, len(initial))
@@ -166,15 +168,18 @@ class IsingSampler(dimod.Sampler):
                 f"initial_states: got {len(initial)} states; allowed: at most "
                 f"num_reads = {num_reads}"
             )
+        beta_range = _beta_range(beta_range, beta_schedule_type)
+        if beta_range is None:
+            beta_range = self._default_beta_range(model, options)
         settings = Settings(
             num_reads=num_reads,
             num_sweeps=positive_integer("num_sweeps", num_sweeps),
-            beta_range=_beta_range(beta_range, beta_schedule_type, model),
+            beta_range=beta_range,
             beta_schedule_type=beta_schedule_type,
             initial=initial,
             rng=_generator(seed),
             interrupted=interrupt_function or (lambda: False),
-            options=self.options | options,
+            options=options,
         )
         return self._sample_set(model, vartype, settings)
 
@@ -194,6 +199,12 @@ class IsingSampler(dimod.Sampler):
             | info,
         )
         return answer.change_vartype(vartype, inplace=True)
+
+    def _check(self, model, options):
+        """Refuse the sampler's own parameters where they are out of range."""
+
+    def _default_beta_range(self, model, options):
+        return default_beta_range(model)
 
     def _run(self, model, settings):
         """Spins (num_reads, n) int8 of a model of n >= 1 spins, and a dict of info."""
@@ -279,13 +290,13 @@ def _initial_states(states, model, vartype):
     return np.ascontiguousarray(values, dtype=np.int8)
 
 
-def _beta_range(beta_range, schedule, model):
+def _beta_range(beta_range, schedule):
     if schedule not in SCHEDULES:
         raise ValueError(
             f"beta_schedule_type: got {schedule!r}; allowed: 'geometric' or 'linear'"
         )
     if beta_range is None:
-        return default_beta_range(model)
+        return None
     try:
         hot, cold = beta_range
     except (TypeError, ValueError):
