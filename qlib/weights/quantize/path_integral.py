@@ -90,8 +90,7 @@ def path_integral_codes(
         temperature = EXCESS_LOSS / (slices * size)
     temperature = number_between("temperature", temperature, 0, np.inf, open_low=True)
     fields = np.geomspace(*_fields(field_range, slices * temperature), sweeps)
-    for field in fields:
-        logs = hopping_logarithms(walkers.grid.size, field / (slices * temperature))
+    for logs in hopping_logarithms(walkers.grid.size, fields / (slices * temperature)):
         counts = [0, np.zeros(slices, dtype=np.int64)]
         moves = [worldline_sweep] if slices == 1 else [slice_sweep, worldline_sweep]
         for move in moves:
@@ -129,18 +128,21 @@ def _fields(field_range, unit):
 
 
 def hopping_logarithms(size, hopping):
-    """Logarithms (size, size) of exp(hopping A), A the adjacency of a path of levels.
+    """Logarithms (..., size, size) of exp(hopping A), A the adjacency of the levels.
 
     From the series of positive terms, so that small entries keep their digits: entry
-    (a, b) begins at ``hopping^|a-b| / |a-b|!``.
+    (a, b) begins at ``hopping^|a-b| / |a-b|!``. Arguments above 1 are halved first, and
+    the result squared as often.
     """
     adjacency = np.eye(size, k=1) + np.eye(size, k=-1)
-    step = hopping / max(1, math.ceil(hopping))
-    total = term = np.eye(size)
+    halvings = max(0, math.ceil(math.log2(np.max(hopping))))
+    step = np.asarray(hopping)[..., None, None] / 2**halvings  # <= 1
+    total = term = np.broadcast_to(np.eye(size), (*np.shape(hopping), size, size))
     for order in range(1, size + 30):  # 2^30/30! < 1e-23, and |a - b| < size
         term = term @ adjacency * (step / order)
         total = total + term
-    total = np.linalg.matrix_power(total, max(1, math.ceil(hopping)))
+    for _ in range(halvings):
+        total = total @ total
     return np.log(np.maximum(total, np.finfo(np.float64).tiny))
 
 
