@@ -4,6 +4,7 @@ A sampler is a `dimod.Sampler`, ``sampler.sample(bqm, num_reads=..., ...)``, wit
 D-Wave's parameter names: a hardware sampler drops into the same call.
 """
 
+from qlib.annealing.ising.fixed_cardinality import FixedCardinalitySampler
 from qlib.annealing.ising.instances import (
     max_cut,
     random_pm_j,
@@ -11,9 +12,16 @@ from qlib.annealing.ising.instances import (
     sherrington_kirkpatrick,
 )
 from qlib.annealing.ising.model import IsingModel
+from qlib.annealing.ising.path_integral import PathIntegralSampler
+from qlib.annealing.ising.simulated_annealing import SimulatedAnnealingSampler
+from qlib.annealing.ising.simulated_bifurcation import SimulatedBifurcationSampler
 
 __all__ = [
+    "FixedCardinalitySampler",
     "IsingModel",
+    "PathIntegralSampler",
+    "SimulatedAnnealingSampler",
+    "SimulatedBifurcationSampler",
     "max_cut",
     "random_pm_j",
     "read_gset",

@@ -82,12 +82,11 @@ class FixedCardinalitySampler(IsingSampler):
         spins = np.concatenate([given, _random_states(settings.rng, count, n, ones)])
         order = np.argsort(-spins, axis=1, kind="stable").astype(np.int32)  # ones first
         betas = settings.betas()
-        for start in range(0, len(betas), BLOCK):
-            if 0 < ones < n:
-                block = betas[start : start + BLOCK]
-                _exchange(model, spins, order, ones, block, settings.rng)
+        for start in range(0, len(betas) if 0 < ones < n else 0, BLOCK):
             if settings.interrupted():
                 break
+            block = betas[start : start + BLOCK]
+            _exchange(model, spins, order, ones, block, settings.rng)
         return spins, {}
 
 
