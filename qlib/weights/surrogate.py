@@ -6,11 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import positive_integer
+from qlib.annealing.problem import number_between, positive_integer
 from qlib.weights.convex import loss_and_gradient
 from qlib.weights.head import check_move, check_samples
 from qlib.weights.quantize.code_moves import propose, temperatures_between
-from qlib.weights.quantize.codes import QuantizedHead, levels
+from qlib.weights.quantize.codes import (
+    QuantizedHead,
+    checked_scale,
+    checked_weights,
+    finite,
+    levels,
+)
 
 LARGEST_FULL = 5200
 """Largest d C of a full Hessian: (d C)^2 float64 numbers are 216 MB there."""
@@ -89,9 +95,7 @@ class QuadraticSurrogate:
         from qlib.annealing.ising import IsingModel
 
         d, classes = self.weights.shape
-        scale = np.asarray(scale, dtype=np.float64)
-        if scale.shape != (classes,) or not (np.isfinite(scale) & (scale > 0)).all():
-            raise ValueError(f"scale: got {scale}; allowed: ({classes},), finite, > 0")
+        scale = checked_scale(scale, classes)
         unit = np.repeat(scale, d)  # of each spin
         origin = np.zeros_like(self.weights)
         if self.is_full:
@@ -155,14 +159,10 @@ def quadratic_surrogate(features, labels, weights, bias, *, l2=0.0, blocks="full
     ValueError
         By name: data that do not fit, d C > 5200 with all blocks.
     """
-    weights = np.array(weights, dtype=np.float64)
-    bias = np.array(bias, dtype=np.float64)
-    if weights.ndim != 2 or bias.shape != weights.shape[1:]:
-        raise ValueError(
-            f"weights, bias: got shapes {weights.shape}, {bias.shape}; allowed: (d, C) "
-            "and (C,)"
-        )
+    weights = checked_weights(weights).copy()
     d, classes = weights.shape
+    bias = finite("bias", bias, (classes,))
+    l2 = number_between("l2", l2, 0.0, np.inf)
     features, labels = check_samples(features, labels, classes)
     if features.shape[1] != d:
         raise ValueError(f"weights: got {d} rows; allowed: {features.shape[1]}")
@@ -222,7 +222,7 @@ class SurrogateHead:
     """
 
     def __init__(self, surrogate, weights):
-        self._energy = np.atleast_1d(surrogate.energy(weights)).astype(np.float64)
+        self._energy = float(surrogate.energy(weights))
         self._gradient = np.ascontiguousarray(surrogate.gradient_at(weights))
         self._rows = _hessian_rows(surrogate)
         self._weights = np.array(weights, dtype=np.float64)
@@ -230,7 +230,7 @@ class SurrogateHead:
     @property
     def energy(self):
         """E in nats a sample."""
-        return float(self._energy[0])
+        return self._energy
 
     @property
     def weights(self):
@@ -246,7 +246,7 @@ class SurrogateHead:
         """Move W[j, c] by delta and return the change of E."""
         change = self.change(j, c, delta)
         _apply(self._gradient, self._rows, j, c, float(delta))
-        self._energy[0] += change
+        self._energy += change
         self._weights[j, c] += delta
         return change
 

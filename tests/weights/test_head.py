@@ -52,6 +52,20 @@ def test_a_change_equals_the_difference_of_two_full_losses(n, d, classes, l2):
         assert head.change(j, c, delta) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("scale", [0.3, 3.0, 30.0])
+def test_a_move_at_the_edge_of_the_block_path_keeps_twelve_digits(scale):
+    """Where 1 + p (exp(delta x) - 1) cancels most: p near 1, delta x near -8."""
+    rng = np.random.default_rng(8)
+    data = problem(300, 4, 3, rng, scale=scale)
+    head = SoftmaxHead(*data)
+    for j in range(4):
+        delta = 0.999 * head_kernels.WIDE_MOVE / data[0][:, j].max()
+        for c in range(3):
+            for step in (delta, -delta):
+                expected = brute_force_change(*data, j, c, step)
+                assert head.change(j, c, step) == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("size", [5.0, 50.0, 500.0])
 def test_a_wide_move_is_exact_too(size):
     rng = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """The quadratic surrogate against the exact loss, and its Ising form against it."""
 
+import dimod
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -120,17 +121,20 @@ def test_annealed_codes_have_a_lower_surrogate_energy_than_rounded_ones(data, bi
     assert exact(data, found.weights) < exact(data, start.weights)
 
 
-def test_annealing_finds_the_ground_state_of_a_small_surrogate():
+def test_annealing_finds_the_ground_state_that_a_dimod_solver_finds():
     rng = np.random.default_rng(5)
     features, labels = rng.normal(size=(30, 5)), rng.integers(0, 2, 30)
     fit = fit_softmax(features, labels, l2=0.1)
     surrogate = quadratic_surrogate(features, labels, fit.weights, fit.bias)
     scale = np.array([0.3, 0.4])
-    every = 2 * (np.arange(1024)[:, None] >> np.arange(10) & 1) - 1
-    lowest = surrogate.energy(surrogate.spins_to_codes(every) * scale).min()
+    solved = dimod.ExactSolver().sample(surrogate.to_ising(scale).to_bqm())
+    lowest = solved.first.energy
     start = QuantizedHead(np.ones((5, 2), dtype=int), scale, fit.bias, 1)
     found, _ = anneal_surrogate(surrogate, start, temperature_range=(0.3, 1e-3), rng=6)
     assert surrogate.energy(found.weights) == pytest.approx(lowest, abs=1e-12)
+    codes = surrogate.spins_to_codes(solved.record.sample)
+    energies = surrogate.energy(codes * scale)
+    assert energies == pytest.approx(solved.record.energy, abs=1e-12)
 
 
 def test_a_callback_may_stop_the_annealing_and_a_seed_repeats_it(data):
@@ -168,8 +172,12 @@ def test_unfit_input_is_refused_by_name(data):
         quadratic_surrogate(features * np.nan, labels, fit.weights, fit.bias)
     with pytest.raises(ValueError, match="weights: got 15 rows"):
         quadratic_surrogate(features, labels, fit.weights[1:], fit.bias)
-    with pytest.raises(ValueError, match="weights, bias: got shapes"):
+    with pytest.raises(ValueError, match="bias: got shape"):
         quadratic_surrogate(features, labels, fit.weights, fit.bias[1:])
+    with pytest.raises(ValueError, match="weights: got nan"):
+        quadratic_surrogate(features, labels, fit.weights * np.nan, fit.bias)
+    with pytest.raises(ValueError, match="l2: got -1"):
+        quadratic_surrogate(features, labels, fit.weights, fit.bias, l2=-1)
     surrogate = surrogate_of(data)
     with pytest.raises(ValueError, match="weights: got shape"):
         surrogate.energy(np.zeros((10, 16)))
