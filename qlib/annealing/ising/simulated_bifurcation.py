@@ -66,19 +66,23 @@ class SimulatedBifurcationSampler(IsingSampler):
         "strength": None,
     }
 
-    def _run(self, model, settings):
-        options = settings.options
-        variant = options["variant"]
+    def _check(self, model, options):
+        variant, strength = options["variant"], options["strength"]
         if variant not in VARIANTS:
             raise ValueError(
                 f"variant: got {variant!r}; allowed: 'ballistic', 'discrete'"
             )
-        step = number_between("time_step", options["time_step"], 0, inf, open_low=True)
+        number_between("time_step", options["time_step"], 0.0, inf, open_low=True)
+        if strength is not None:
+            number_between("strength", strength, 0.0, inf, open_low=True)
+        _check_device(options["device"])
+
+    def _run(self, model, settings):
+        options = settings.options
         couplings = with_ancilla(model)
         strength = options["strength"]
         if strength is None:
             strength = default_strength(couplings)
-        strength = number_between("strength", strength, 0.0, inf, open_low=True)
         spins = np.ones((couplings.shape[0], settings.num_reads))
         spins[: model.num_spins] = settings.start_states().T
         x = START * spins * settings.rng.random(spins.shape)
@@ -87,19 +91,16 @@ class SimulatedBifurcationSampler(IsingSampler):
             *to_device(couplings, x, y, device=options["device"], dtype="float32"),
             xp=namespace(options["device"]),
             steps=settings.num_sweeps,
-            discrete=variant == "discrete",
-            time_step=step,
-            strength=strength,
+            discrete=options["variant"] == "discrete",
+            time_step=float(options["time_step"]),
+            strength=float(strength),
             interrupted=settings.interrupted,
         )
         best = to_numpy(best).T.astype(np.int8)  # (reads, n or n + 1)
         if best.shape[1] > model.num_spins:
             best = best[:, :-1] * best[:, -1:]
-        return best, {
-            "beta_range": None,
-            "beta_schedule_type": None,
-            "variant": variant,
-        }
+        unused = {"beta_range": None, "beta_schedule_type": None}
+        return best, unused | {"variant": options["variant"]}
 
 
 def evolve(
@@ -225,15 +226,24 @@ def to_device(couplings, x, y, *, device, dtype):
     -------
     list of three
         A sparse matrix stays one: scipy's, or torch's in coordinates.
-
-    Raises
-    ------
-    ValueError
-        If torch cannot use the device.
     """
     arrays = [array.astype(dtype) for array in (couplings, x, y)]
     if device is None:
         return arrays
+    import torch
+
+    if sparse.issparse(couplings):
+        rows = arrays[0].tocoo()
+        arrays[0] = torch.sparse_coo_tensor(
+            np.stack(rows.coords), rows.data, rows.shape, check_invariants=True
+        ).coalesce()
+    return [torch.as_tensor(array).to(device) for array in arrays]
+
+
+def _check_device(device):
+    """Refuse a device that torch cannot use."""
+    if device is None:
+        return
     import torch
 
     try:
@@ -243,12 +253,6 @@ def to_device(couplings, x, y, *, device, dtype):
             f"device: got {device!r}; allowed: None or a torch device that is there "
             f"({error})"
         ) from error
-    if sparse.issparse(couplings):
-        rows = arrays[0].tocoo()
-        arrays[0] = torch.sparse_coo_tensor(
-            np.stack(rows.coords), rows.data, rows.shape, check_invariants=True
-        ).coalesce()
-    return [torch.as_tensor(array).to(device) for array in arrays]
 
 
 def _energies(xp, couplings, state):

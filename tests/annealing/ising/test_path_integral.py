@@ -309,8 +309,11 @@ def test_default_transverse_field_scales_with_the_model():
     np.testing.assert_allclose(default_transverse_field(twice), 2 * ours)
     assert default_transverse_field(IsingModel(None, np.zeros((2, 2)))) == (1.0, 0.01)
     # all couplings of one size: σ² = z J²
-    first, _ = default_transverse_field(random_pm_j(4, rng=np.random.default_rng(0)))
-    assert first == pytest.approx(1.5 * 2)
+    torus = random_pm_j(4, rng=np.random.default_rng(0))
+    assert default_transverse_field(torus)[0] == pytest.approx(1.5 * 2)
+    answer = PathIntegralSampler().sample(torus, num_slices=8, num_sweeps=2, seed=0)
+    assert answer.info["beta_range"] == pytest.approx((8, 8))
+    assert answer.info["transverse_field"] == pytest.approx((3, 0.02))
 
 
 def test_is_a_dimod_sampler_in_both_vartypes():
