@@ -13,6 +13,7 @@ from qlib.annealing.ising.instances import (
 )
 from qlib.annealing.ising.model import IsingModel
 from qlib.annealing.ising.path_integral import PathIntegralSampler
+from qlib.annealing.ising.replica_exchange import ReplicaExchangeSampler
 from qlib.annealing.ising.simulated_annealing import SimulatedAnnealingSampler
 from qlib.annealing.ising.simulated_bifurcation import SimulatedBifurcationSampler
 
@@ -20,6 +21,7 @@ __all__ = [
     "FixedCardinalitySampler",
     "IsingModel",
     "PathIntegralSampler",
+    "ReplicaExchangeSampler",
     "SimulatedAnnealingSampler",
     "SimulatedBifurcationSampler",
     "max_cut",

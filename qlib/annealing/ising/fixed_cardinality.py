@@ -31,13 +31,13 @@ class FixedCardinalitySampler(IsingSampler):
     cardinality : int
         Of `sample`, required: number of ones at every read, 0 to n.
     beta_range : (float, float) or None
-        Of `sample`. Terms that no exchange changes, such as equal couplings between
-        all spins, do not count for the default: its first β accepts half of the time
-        the worst exchange at random states, exp(−2β (f_max − f_min)) = 1/2 with the
-        local fields f; its last β leaves 0.01 spins excited over a gap 2g,
-        n exp(−2βg) = 0.01, g the smallest distance of two fields but at least their
-        standard deviation over √n, as in
-        `qlib.annealing.ising.sampler.default_beta_range`.
+        Of `sample`. The default looks at n random exchanges of each of 8 random
+        states, so that terms which no exchange changes, such as equal couplings
+        between all spins, do not count. Its first β accepts the worst of them half of
+        the time; its last leaves 0.01 exchanges undone in expectation over the
+        smallest gap, n exp(−β Δ) = 0.01, with Δ the smallest nonzero change seen but
+        at least the changes' standard deviation over √(2n): the rule of
+        `qlib.annealing.ising.sampler.default_beta_range` for pairs of spins.
 
     References
     ----------
@@ -55,19 +55,26 @@ class FixedCardinalitySampler(IsingSampler):
             )
 
     def _default_beta_range(self, model, options):
-        if model.num_spins == 0:
-            return 0.1, 1.0
+        n, ones = model.num_spins, operator.index(options["cardinality"])
+        if not 0 < ones < n:
+            return 0.1, 1.0  # one state
         rng = np.random.default_rng(0)  # the range does not depend on the seed
-        states = _random_states(rng, PROBES, model.num_spins, options["cardinality"])
-        fields = np.sort(model.local_fields(states), axis=1)
-        steps = np.diff(fields, axis=1)
-        steps = steps[steps > TIE * np.abs(fields).max()]
-        if steps.size == 0:
+        states = _random_states(rng, PROBES, n, ones)
+        places = _places(states)
+        i, j = (
+            np.take_along_axis(places, rng.integers(low, high, (PROBES, n)), 1)
+            for low, high in ((0, ones), (ones, n))
+        )  # spins up and down, (probes, n)
+        fields = model.local_fields(states)
+        coupling = model.J[i.ravel(), j.ravel()].reshape(i.shape)
+        gain = np.take_along_axis(fields, j, 1) - np.take_along_axis(fields, i, 1)
+        change = 2 * gain - 4 * coupling
+        size = np.abs(change)
+        moved = size[size > TIE * np.abs(fields).max()]
+        if moved.size == 0:
             return 0.1, 1.0
-        n = model.num_spins
-        gap = max(steps.min(), fields.std(axis=1).mean() / np.sqrt(n))
-        hot = log(2) / (2 * (fields[:, -1] - fields[:, 0]).max())
-        return float(hot), float(log(n / EXCITATIONS) / (2 * gap))
+        gap = max(moved.min(), change.std() / np.sqrt(2 * n))
+        return float(log(2) / moved.max()), float(log(n / EXCITATIONS) / gap)
 
     def _run(self, model, settings):
         n, ones = model.num_spins, operator.index(settings.options["cardinality"])
@@ -80,7 +87,7 @@ class FixedCardinalitySampler(IsingSampler):
             )
         count = settings.num_reads - len(given)
         spins = np.concatenate([given, _random_states(settings.rng, count, n, ones)])
-        order = np.argsort(-spins, axis=1, kind="stable").astype(np.int32)  # ones first
+        order = _places(spins)
         betas = settings.betas()
         for start in range(0, len(betas) if 0 < ones < n else 0, BLOCK):
             if settings.interrupted():
@@ -95,6 +102,11 @@ def _random_states(rng, count, n, ones):
     states = np.full((count, n), -1, dtype=np.int8)
     states[:, :ones] = 1
     return rng.permuted(states, axis=1)
+
+
+def _places(states):
+    """Numbers of the spins of each state, those up first: (count, n) int32."""
+    return np.argsort(-states, axis=1, kind="stable").astype(np.int32)
 
 
 def _exchange(model, spins, order, ones, betas, rng):
@@ -139,7 +151,9 @@ def _sweep_dense(couplings, fields, order, ones, betas, rng):
                 change = 2.0 * (f[j] - f[i]) - 4.0 * couplings[i, j]
                 if _accept(change, beta, rng):
                     places[up], places[down] = j, i
-                    f += 2.0 * (couplings[j] - couplings[i])
+                    row_i, row_j = couplings[i], couplings[j]
+                    for k in range(n):
+                        f[k] += 2.0 * (row_j[k] - row_i[k])
 
 
 @njit(cache=True, nogil=True)

@@ -169,7 +169,9 @@ class IsingSampler(dimod.Sampler):
                 f"num_reads = {num_reads}"
             )
         beta_range = _beta_range(beta_range, beta_schedule_type)
-        if beta_range is None:
+        if beta_range is None and model.num_spins == 0:
+            beta_range = default_beta_range(model)
+        elif beta_range is None:
             beta_range = self._default_beta_range(model, options)
         settings = Settings(
             num_reads=num_reads,
@@ -204,6 +206,7 @@ class IsingSampler(dimod.Sampler):
         """Refuse the sampler's own parameters where they are out of range."""
 
     def _default_beta_range(self, model, options):
+        """First and last inverse temperature of a model of n >= 1 spins."""
         return default_beta_range(model)
 
     def _run(self, model, settings):
