@@ -1,0 +1,1 @@
+"""Discretised weights of a network: annealing them against training by gradients."""
