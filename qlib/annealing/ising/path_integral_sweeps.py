@@ -254,13 +254,13 @@ def segment_moves(spins, field, streams, scale, kink, work, reads):
         bar[lane] = log(bar[lane] / (np.float32(1) - bar[lane]))  # logistic
     for lane in range(spins.size):
         gain[lane] = scale * spins[lane] * field[lane]
-    _decide(bond, gain, bar, unbroken, work[5], reads)
+    _decide(bond, gain, bar, unbroken, work[5, :reads], reads)
     for lane in range(spins.size):
         spins[lane] *= bar[lane]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _decide(bond, gain, bar, unbroken, carry, reads):
+def _decide(bond, gain, bar, unbroken, head, reads):
     """Turn `bar` into the sign, ±1, that each slice's segment is multiplied with.
 
     A segment flips where the logistic `bar` of its last slice is below its gain.
@@ -268,33 +268,46 @@ def _decide(bond, gain, bar, unbroken, carry, reads):
     slice decides and the others follow. Where the link that closes the ring holds, the
     segment of slice 0 is added to the last one and follows its decision.
     """
-    half = bond.size // 2
+    half, size = bond.size // 2, np.uint64(reads)
     slices = bond.size // reads
-    head, sign, closing = carry[:reads], carry[reads : 2 * reads], unbroken[:reads]
+    zero, here = np.uint64(0), np.uint64(0)
+    unbroken[:reads] = 1
     head[:] = gain[:reads]
-    closing[:] = 1
-    here = 0
     for k in range(1, slices):
-        before, here = here, (k & 1) * half + (k >> 1) * reads
-        for r in range(reads):
-            hold = bond[before + r]
-            unbroken[here + r] = unbroken[before + r] * hold
-            head[r] += unbroken[here + r] * gain[here + r]
-            gain[here + r] += hold * gain[before + r]
-    for r in range(reads):
-        joined = bond[here + r] * (np.float32(1) - unbroken[here + r])
-        total = gain[here + r] + joined * head[r]
-        sign[r] = np.float32(-1) if bar[here + r] < total else np.float32(1)
-        head[r] = sign[r] * bond[here + r]  # what a cut first segment follows, or 0
-        bar[here + r] = sign[r]
+        before, here = here, np.uint64((k & 1) * half + (k >> 1) * reads)
+        _multiply(unbroken, before, bond, before, unbroken, here, size)
+        _add_product(unbroken, here, gain, here, head, zero, size)
+        _add_product(bond, before, gain, before, gain, here, size)
+    for r in range(size):
+        closed = bond[here + r] * (np.float32(1) - unbroken[here + r])
+        gain[here + r] += closed * head[r]
+    for lane in range(bar.size):
+        bar[lane] = np.float32(-1) if bar[lane] < gain[lane] else np.float32(1)
+    _multiply(bar, here, bond, here, head, zero, size)  # what a cut slice 0 follows
     for k in range(slices - 2, -1, -1):
-        here = (k & 1) * half + (k >> 1) * reads
-        for r in range(reads):
-            own = np.float32(-1) if bar[here + r] < gain[here + r] else np.float32(1)
-            tied = unbroken[here + r] * head[r]
-            own = tied if tied != 0 else own
-            sign[r] = sign[r] if bond[here + r] != 0 else own
-            bar[here + r] = sign[r]
+        after, here = here, np.uint64((k & 1) * half + (k >> 1) * reads)
+        _follow(unbroken, here, head, zero, bar, here, size)
+        _follow(bond, here, bar, after, bar, here, size)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _multiply(a, i, b, j, out, k, size):
+    for r in range(size):
+        out[k + r] = a[i + r] * b[j + r]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _add_product(a, i, b, j, out, k, size):
+    for r in range(size):
+        out[k + r] += a[i + r] * b[j + r]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _follow(tied, i, leader, j, sign, k, size):
+    """Take the leader's sign where tied, unless it is 0."""
+    for r in range(size):
+        order = tied[i + r] * leader[j + r]
+        sign[k + r] = order if order != 0 else sign[k + r]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
