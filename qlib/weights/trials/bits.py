@@ -5,6 +5,7 @@ scale and bias are refitted to its codes in the end, so that methods differ by t
 codes alone.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -77,29 +78,69 @@ def descended(study, bits, rng):
 def trained(study, bits, rng, **settings):
     """Gradient training through the rounding."""
     optimum = study.optimum
-    head = straight_through(
+    (head,) = straight_through(
+        study.features,
+        study.labels,
         optimum.weights,
         optimum.bias,
         bits,
-        study.features,
-        study.labels,
+        seeds=(int(rng.integers(2**31)),),
         l2=study.l2,
-        rng=rng,
         **settings,
     )
     return fitted(study, head)
 
 
-def annealed(study, bits, rng, *, search=simulated_annealing_codes, start=None, **ways):
-    """A search over codes from the rounded head, or from `start`."""
-    start = rounded(study, bits) if start is None else start
-    found = search(study.features, study.labels, start, l2=study.l2, rng=rng, **ways)
-    return fitted(study, found.head)
+def annealed(
+    study,
+    bits,
+    rng,
+    *,
+    search=simulated_annealing_codes,
+    start=None,
+    rounds=4,
+    sweeps=400,
+    **ranges,
+):
+    """A search over codes from the rounded head, or from `start`.
+
+    Scale and bias are refitted between `rounds` equal parts of the search, each with
+    its share of the sweeps and of the schedule: `temperature_range` or `field_range`
+    falls geometrically through all of them. The best head met is returned.
+    """
+    head = best = rounded(study, bits) if start is None else start
+    for part in range(rounds):
+        found = search(
+            study.features,
+            study.labels,
+            head,
+            sweeps=max(1, sweeps // rounds),
+            l2=study.l2,
+            rng=rng,
+            **_part_of_ranges(search, ranges, part, rounds),
+        )
+        head = fitted(study, replace(head, codes=found.codes[-1]))
+        heads = best, head, fitted(study, found.head)
+        best = min(heads, key=lambda one: outcome(study, one).loss)
+    return best
+
+
+def _part_of_ranges(search, ranges, part, rounds):
+    """Settings of one part: schedules cut into geometric pieces, all else as it is."""
+    falling = {
+        simulated_annealing_codes: "temperature_range",
+        path_integral_codes: "field_range",
+    }.get(search)
+    if falling not in ranges:
+        return ranges
+    edges = np.geomspace(*ranges[falling], rounds + 1)
+    return ranges | {falling: (edges[part], edges[part + 1])}
 
 
 def trained_then_annealed(study, bits, rng, *, training, **ways):
     """Simulated annealing from where straight-through training ends."""
-    return annealed(study, bits, rng, start=trained(study, bits, rng, **training), **ways)
+    start = trained(study, bits, rng, **training)
+    return annealed(study, bits, rng, start=start, **ways)
 
 
 METHODS = {
