@@ -91,8 +91,9 @@ def straight_through(group, start, *, steps=200, learning_rate=1.0):
     steps : int
         Gradients computed, >= 1.
     learning_rate : float
-        Of Adam, in steps of each grid, > 0; it falls linearly to zero. The default was
-        the best of 0.03, 0.1, 0.3, 1 and 3 at 1 and 2 bits on 512 synthetic channels.
+        Of Adam, in steps of each grid, > 0; it falls linearly to zero. The default is
+        the best of 0.1, 0.3, 1 and 3 at 2 bits on a ResNet-18's last block, and within
+        0.0001 nats of the best at 1 bit.
         The other settings of Adam are its authors'.
 
     Returns
