@@ -85,7 +85,7 @@ def test_block_activations_are_what_the_second_convolution_reads(
 
 
 def test_channel_gradients_are_difference_quotients(network, images):
-    block, labels, step = "layer4.1", np.arange(12) % 3, 1e-2
+    block, labels, step = "layer4.1", np.arange(12) % 3, 1e-3
     gradients = probes.channel_gradients(
         network, images, labels, block, size=32, batch_size=5
     )
@@ -105,7 +105,7 @@ def test_channel_gradients_are_difference_quotients(network, images):
     shift = torch.from_numpy(step * direction)
     quotient = (losses(shift) - losses(-shift)) / (2 * step)
     slope = np.einsum("nchw,nchw->n", gradients, direction)
-    np.testing.assert_allclose(slope, quotient, rtol=0.02, atol=2e-3)
+    np.testing.assert_allclose(slope, quotient, rtol=0.02, atol=5e-3)
 
 
 def without_channels(model, kept, block):
