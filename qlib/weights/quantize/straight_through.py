@@ -44,15 +44,16 @@ def straight_through(
     labels : (n,) integer array
         Classes 0 … C − 1.
     weights, bias : (d, C) and (C,) array
-        The real head where training starts, best the optimum (`qlib.weights.convex`).
+        The real head where training starts: the optimum (`qlib.weights.convex`), or
+        ``head.weights, head.bias`` of a quantised head, whose codes are then the start.
     bits : {1, 1.58, 2, 3, 4}
     seeds : sequence of int
         One run each; a run does not depend on the seeds beside it.
     steps : int
         Gradient steps, >= 1. Four times the default gains nothing on digits.
     learning_rate : float
-        Of the latent weights, > 0. On digits the loss is flat from 0.001 to 0.01 and
-        higher from 0.03 on.
+        Of the latent weights, > 0. On digits, and on 512 features of a ResNet-18, the
+        loss is flat from 0.001 to 0.01 and higher from 0.03 on.
     gain_learning_rate : float
         Of log scale and bias, > 0; the best of 0.01 to 0.3 on digits.
     noise : float
