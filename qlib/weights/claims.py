@@ -15,8 +15,8 @@ CLAIMS = {
         "text": "Annealing the last layer's weights escapes them",
         "source": REPORT,
         "stated": "escapes",
-        "reason": "loss of the annealed 4-bit head minus that where the gradient method "
-        "ends, interval below 0",
+        "reason": "loss of the annealed 4-bit head minus that where the gradient "
+        "method ends, interval below 0",
     },
     "convergence": {
         "text": "Anneal, inject, fine-tune converges faster than SGD, then fine-tune",
@@ -43,8 +43,8 @@ CLAIMS = {
         "text": "At one bit, SA's head is more accurate than the straight-through one",
         "source": WORKBOOK,
         "stated": "higher",
-        "reason": "SA's test accuracy minus that of straight-through training, interval "
-        "above 0",
+        "reason": "SA's test accuracy minus that of straight-through training, "
+        "interval above 0",
     },
     "path integral": {
         "text": "Path-integral annealing finds a lower loss than SA in equal time",
@@ -54,21 +54,21 @@ CLAIMS = {
         "best settings and for equal proposals, interval below 0",
     },
     "pruning": {
-        "text": "Annealing the pruning QUBO leaves a lower error than greedy with swaps",
+        "text": "Annealing the pruning QUBO leaves less error than greedy with swaps",
         "source": WORKBOOK,
         "stated": "lower",
         "reason": "annealed output error over that of greedy elimination with swaps, "
         "minus 1, interval below 0",
     },
     "pruned accuracy": {
-        "text": "After refitting, the annealed QUBO is more accurate than brain surgery",
+        "text": "Once refitted, the annealed mask is more accurate than brain surgery",
         "source": WORKBOOK,
         "stated": "higher",
         "reason": "test accuracy of the refitted heads, annealed mask minus that of "
         "optimal-brain-surgeon elimination, interval above 0",
     },
     "batchnorm": {
-        "text": "Annealing 2-bit BatchNorm codes beats rounding what the gradient finds",
+        "text": "Annealing 2-bit BatchNorm codes beats straight-through training",
         "source": WORKBOOK,
         "stated": "lower",
         "reason": "annealed loss minus that of straight-through training of the same "

@@ -130,7 +130,9 @@ def bits(found, widths, real):
             ax.set_xticks(widths, [f"{width:g}" for width in widths])
         axes[0].set_title(f"At one bit {lowest} is lowest")
         axes[1].set_title(f"The real head reaches {level:.1f} %")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4
+        )
     return {
         "figure": figure,
         "name": "bits",
@@ -200,7 +202,9 @@ def pruning(found, shares, real):
             if not percent:
                 ax.set_yscale("log")
         axes[2].axhline(100 * real, color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6
+        )
     return {
         "figure": figure,
         "name": "pruning",

@@ -21,7 +21,6 @@ from qlib.weights.quantize.refit import refit
 from qlib.weights.quantize.rounding import round_to_nearest
 from qlib.weights.quantize.second_order import second_order_rounding
 from qlib.weights.quantize.straight_through import straight_through
-from qlib.weights.trials.studies import Study
 
 
 class Outcome(NamedTuple):
@@ -155,22 +154,121 @@ METHODS = {
 }
 
 
-def tune(method, study, bits, settings, rng):
-    """Losses that a method reaches on one study, setting by setting.
+def settings(name, weights):
+    """Settings tried for a method on a head of so many weights.
+
+    Temperatures are an acceptable excess loss, in nats, over the number of weights; the
+    default of the annealers is 0.5 of these. Each method has as many settings as every
+    other.
+    """
+    units = [excess / weights for excess in (0.1, 0.3, 1.0, 3.0)]
+    cooling = [dict(temperature_range=(hot, 1e-2 * units[0])) for hot in units]
+    if name == "straight-through":
+        return [dict(learning_rate=rate) for rate in (0.001, 0.003, 0.01, 0.03)]
+    if name == "path integral":
+        slices = 4
+        return [
+            dict(
+                slices=slices,
+                temperature=hot / slices,
+                field_range=(hot, 1e-3 * hot),
+            )
+            for hot in units
+        ]
+    if name in ("SA", "replica exchange"):
+        return cooling
+    return [{}]
+
+
+def tuned(study, bits, rng, *, sweeps):
+    """Best settings of every method on one study, and the loss each setting reached.
 
     Parameters
     ----------
-    method : callable
     study : Study
         Not one of those on which methods are compared.
     bits : {1, 1.58, 2, 3, 4}
-    settings : sequence of dict
+    rng : `numpy.random.Generator`
+    sweeps : int
+        Of annealing: evaluations are the same for every search; see `with_budget`.
+
+    Returns
+    -------
+    dict
+        Method to settings.
+    """
+    best = {}
+    for name, method in METHODS.items():
+        if name == "straight-through, then SA":
+            tried = [
+                dict(training=best["straight-through"]) | one
+                for one in best["SA tried"]
+            ]
+        else:
+            tried = settings(name, study.optimum.weights.size)
+        tried = [with_budget(name, one, sweeps) for one in tried]
+        if name == "SA":
+            best["SA tried"] = tried
+        losses = (
+            [outcome(study, method(study, bits, rng, **one)).loss for one in tried]
+            if len(tried) > 1
+            else [0.0]
+        )
+        best[name] = tried[int(np.argmin(losses))]
+    del best["SA tried"]
+    return best
+
+
+def with_budget(name, chosen, sweeps):
+    """Settings with the sweeps that spend as many evaluations as `sweeps` of SA."""
+    share = {
+        "SA": 1,
+        "straight-through, then SA": 1,
+        "replica exchange": chosen.get("replicas", 8),
+        "path integral": 2 * chosen.get("slices", 8),
+    }
+    if name not in share:
+        return chosen
+    return chosen | dict(sweeps=max(1, sweeps // share[name]))
+
+
+def compare(studies, chosen, bits, rng):
+    """Every method at its settings on every study.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+    chosen : dict
+        Method to settings, as `tuned` returns them.
+    bits : {1, 1.58, 2, 3, 4}
     rng : `numpy.random.Generator`
 
     Returns
     -------
-    list of (dict, float)
-        Best first.
+    dict
+        Method to an `Outcome` of (studies,) arrays.
     """
-    tried = [(s, outcome(study, method(study, bits, rng, **s)).loss) for s in settings]
-    return sorted(tried, key=lambda pair: pair[1])
+    found = {}
+    for name, ways in chosen.items():
+        heads = [METHODS[name](study, bits, rng, **ways) for study in studies]
+        rows = [outcome(*pair) for pair in zip(studies, heads, strict=True)]
+        found[name] = Outcome(*np.transpose(rows))
+    return found
+
+
+def by_budget(studies, chosen, bits, budgets, rng):
+    """Losses of SA and path integral at several budgets, at settings as tuned.
+
+    Returns
+    -------
+    dict
+        Method to a (studies, budgets) array.
+    """
+    found = {}
+    for name in ("SA", "path integral"):
+        losses = [
+            compare(studies, {name: with_budget(name, chosen[name], sweeps)}, bits, rng)
+            for sweeps in budgets
+        ]
+        found[name] = np.transpose([one[name].loss for one in losses])
+    return found

@@ -4,8 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qlib.data import stratified_subset
 from qlib.weights.convex import SoftmaxFit, fit_softmax
 from qlib.weights.quantize.calibration import cross_entropy
+
+TOLERANCE = 1e-6
+"""Largest slope left at the optimum: its loss is then right to 1e-9 nats or so."""
 
 
 class Study(NamedTuple):
@@ -13,6 +17,8 @@ class Study(NamedTuple):
 
     Attributes
     ----------
+    rows : (n,) array
+        Which of the training samples were drawn.
     features, labels : (n, d) and (n,) arrays
         Training samples; every search over weights sees these and no others.
     test_features, test_labels : (m, d) and (m,) arrays
@@ -22,6 +28,7 @@ class Study(NamedTuple):
         The head of least loss among real weights.
     """
 
+    rows: np.ndarray
     features: np.ndarray
     labels: np.ndarray
     test_features: np.ndarray
@@ -46,34 +53,59 @@ class Study(NamedTuple):
 
 
 class Standard(NamedTuple):
-    """An affine map of features to mean 0 and variance 1, and of heads back."""
+    """Features of mean 0 and variance 1 from raw ones, and raw heads from theirs.
 
-    mean: np.ndarray  # (d,)
-    deviation: np.ndarray  # (d,); 1 where a feature is constant
+    Attributes
+    ----------
+    columns : (k,) array
+        Raw features that are used.
+    mean, deviation : (k,) arrays
+        Of these; a constant feature has deviation 1.
+    width : int
+        Raw features d.
+    """
+
+    columns: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    width: int
 
     def features(self, raw):
-        """Standardised features (n, d), float64."""
-        return (np.asarray(raw, dtype=np.float64) - self.mean) / self.deviation
+        """Standardised features (n, k), float64."""
+        return (
+            np.asarray(raw[:, self.columns], np.float64) - self.mean
+        ) / self.deviation
 
     def head(self, weights, bias):
         """Weights (d, C) and bias (C,) that do on raw features what these do here."""
         weights = weights / self.deviation[:, None]
-        return weights, bias - self.mean @ weights
+        whole = np.zeros((self.width, weights.shape[1]))
+        whole[self.columns] = weights
+        return whole, bias - self.mean @ weights
 
 
-def standardise(features):
+def standardise(features, *, most=None):
     """The `Standard` of training features (n, d); O(n d).
 
     A network's features are positive and correlated through their means: without this,
-    gradient methods need ten times the steps and a code's scale fits few features.
+    gradient methods need ten times the steps.
+
+    Parameters
+    ----------
+    features : (n, d) array
+    most : int or None
+        Keep so many features, those of largest variance; None keeps all.
     """
     features = np.asarray(features, dtype=np.float64)
     deviation = features.std(axis=0)
-    return Standard(features.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+    columns = np.sort(np.argsort(-deviation, kind="stable")[:most])
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    mean = features.mean(axis=0)
+    return Standard(columns, mean[columns], deviation[columns], features.shape[1])
 
 
 def draw_studies(train, test, *, size, repeats, l2, rng):
-    """Draw training samples without replacement, once for every repeat.
+    """Draw training samples, every class in its share, once for every repeat.
 
     Parameters
     ----------
@@ -91,12 +123,12 @@ def draw_studies(train, test, *, size, repeats, l2, rng):
     list of Study
     """
     features, labels = train
-    if not 1 <= size <= labels.size:
-        raise ValueError(f"size: got {size}; allowed: 1 to {labels.size}")
     studies = []
     for _ in range(repeats):
-        drawn = rng.permutation(labels.size)[:size]
-        chosen = features[drawn], labels[drawn]
-        optimum = fit_softmax(*chosen, classes=labels.max() + 1, l2=l2)
-        studies.append(Study(*chosen, *test, l2, optimum))
+        rows = stratified_subset(labels, size, rng)
+        chosen = features[rows], labels[rows]
+        optimum = fit_softmax(
+            *chosen, classes=labels.max() + 1, l2=l2, tolerance=TOLERANCE
+        )
+        studies.append(Study(rows, *chosen, *test, l2, optimum))
     return studies
