@@ -94,8 +94,8 @@ def race(curves, floor=1e-7):
         "figure": figure,
         "name": "race",
         "alt": f"Loss above the optimum against seconds, for {', '.join(curves)}",
-        "caption": "One thread; the best loss so far. SGD and L-BFGS move real weights; "
-        "the annealers move codes of 4 bits, whose own best loss is not zero.",
+        "caption": "One thread; the best loss so far. SGD and L-BFGS move real weights, "
+        "annealers move codes of 4 bits, whose own best loss is not zero.",
     }
 
 

@@ -154,29 +154,22 @@ METHODS = {
 }
 
 
-def settings(name, weights):
-    """Settings tried for a method on a head of so many weights.
+def settings(name, study):
+    """Settings tried for a method: four for a search or a training, one for rounding.
 
     Temperatures are an acceptable excess loss, in nats, over the number of weights; the
-    default of the annealers is 0.5 of these. Each method has as many settings as every
-    other.
+    default of the annealers is 0.5 of these.
     """
-    units = [excess / weights for excess in (0.1, 0.3, 1.0, 3.0)]
-    cooling = [dict(temperature_range=(hot, 1e-2 * units[0])) for hot in units]
+    hottest = [excess / study.optimum.weights.size for excess in (0.1, 0.3, 1.0, 3.0)]
     if name == "straight-through":
         return [dict(learning_rate=rate) for rate in (0.001, 0.003, 0.01, 0.03)]
-    if name == "path integral":
-        slices = 4
+    if name == "path integral":  # a lone slice sees the temperature times the slices
         return [
-            dict(
-                slices=slices,
-                temperature=hot / slices,
-                field_range=(hot, 1e-3 * hot),
-            )
-            for hot in units
+            dict(slices=4, temperature=hot / 4, field_range=(hot, hot / 1000))
+            for hot in hottest
         ]
-    if name in ("SA", "replica exchange"):
-        return cooling
+    if name in ("SA", "replica exchange", "straight-through, then SA"):
+        return [dict(temperature_range=(hot, hottest[0] / 100)) for hot in hottest]
     return [{}]
 
 
@@ -199,23 +192,13 @@ def tuned(study, bits, rng, *, sweeps):
     """
     best = {}
     for name, method in METHODS.items():
+        tried = [with_budget(name, one, sweeps) for one in settings(name, study)]
         if name == "straight-through, then SA":
-            tried = [
-                dict(training=best["straight-through"]) | one
-                for one in best["SA tried"]
-            ]
-        else:
-            tried = settings(name, study.optimum.weights.size)
-        tried = [with_budget(name, one, sweeps) for one in tried]
-        if name == "SA":
-            best["SA tried"] = tried
-        losses = (
-            [outcome(study, method(study, bits, rng, **one)).loss for one in tried]
-            if len(tried) > 1
-            else [0.0]
-        )
-        best[name] = tried[int(np.argmin(losses))]
-    del best["SA tried"]
+            training = best["straight-through"]
+            tried = [one | dict(training=training) for one in tried]
+        heads = tried[1:] and [method(study, bits, rng, **one) for one in tried]
+        losses = [outcome(study, head).loss for head in heads]
+        best[name] = tried[int(np.argmin(losses)) if losses else 0]
     return best
 
 

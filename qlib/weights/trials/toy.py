@@ -10,7 +10,7 @@ from qlib.weights.quantize.annealing import simulated_annealing_codes
 
 
 class Toy(NamedTuple):
-    """A two-class head of 2 d one-bit weights, and the loss of each of its 4^d codes."""
+    """A two-class head of 2 d one-bit weights, and the loss of all 4^d codes."""
 
     features: np.ndarray
     labels: np.ndarray
