@@ -30,8 +30,8 @@ class Pretraining:
     sizes : tuple of int
         Image size of each epoch. Small images first cost a quarter and teach the early
         layers; by default 8 epochs at 32 and 7 at 64, the study's size (progressive
-        resizing, J. Howard, fast.ai's DAWNBench entry, 2018). Measured on half of
-        CIFAR-10: about 22 minutes on one core.
+        resizing, J. Howard, fast.ai's DAWNBench entry, 2018). At the 600 and 195 images
+        a second measured on one core, 20 minutes for half of CIFAR-10.
     batch_size : int
         The last incomplete batch of an epoch is left out.
     lr : float
