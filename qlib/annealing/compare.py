@@ -25,6 +25,33 @@ def mean(values, *, confidence=0.95, rng=0):
     return _bootstrap((values,), np.mean, confidence, rng)
 
 
+def student_mean(values, *, confidence=0.95):
+    """Mean with Student's interval, for few values or differences of pairs.
+
+    Parameters
+    ----------
+    values : (n,) array
+        Finite, n >= 2. For a paired comparison, the differences.
+    confidence : float
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values or one is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size < 2 or not np.isfinite(values).all():
+        raise ValueError(f"values: got {values}; allowed: two or more, finite")
+    if np.ptp(values) == 0:
+        return Estimate(*[float(values[0])] * 3)
+    interval = ttest_1samp(values, 0.0).confidence_interval(confidence)
+    return Estimate(float(values.mean()), float(interval.low), float(interval.high))
+
+
 def median(values, *, confidence=0.95, rng=0):
     """Median over runs; otherwise as `mean`."""
     return _bootstrap((values,), np.median, confidence, rng)
@@ -98,11 +125,10 @@ def geometric_mean(ratios, *, confidence=0.95):
     ratios = np.asarray(ratios, dtype=float)
     if ratios.size < 2 or not (np.isfinite(ratios) & (ratios > 0)).all():
         raise ValueError(f"ratios: got {ratios}; allowed: two or more, finite and > 0")
-    logs = np.log(ratios)
-    if np.ptp(logs) == 0:
+    if np.ptp(ratios) == 0:
         return Estimate(*[float(ratios[0])] * 3)
-    interval = ttest_1samp(logs, 0.0).confidence_interval(confidence)
-    return Estimate(*np.exp([logs.mean(), interval.low, interval.high]).tolist())
+    estimate = student_mean(np.log(ratios), confidence=confidence)
+    return Estimate(*np.exp(estimate).tolist())
 
 
 def complement(estimate):

@@ -94,8 +94,8 @@ def race(curves, floor=1e-7):
         "figure": figure,
         "name": "race",
         "alt": f"Loss above the optimum against seconds, for {', '.join(curves)}",
-        "caption": "One thread; the best loss so far. SGD and L-BFGS move real weights, "
-        "annealers move codes of 4 bits, whose own best loss is not zero.",
+        "caption": "One thread; the best loss so far. SGD and L-BFGS move real "
+        "weights, the annealers move codes of 4 bits, whose own best loss is not zero.",
     }
 
 
@@ -215,6 +215,43 @@ def pruning(found, shares, real):
     }
 
 
+def stage(found, share):
+    """Error and accuracy of a network whose block lost channels, one row a method.
+
+    Parameters
+    ----------
+    found : dict
+        Method name to a `trials.pruning.Pruned` of (draws,) arrays.
+    share : float
+        Of the channels kept.
+    """
+    panels = {
+        "error": "output error, share of variance",
+        "refitted_error": "after least squares",
+        "refitted_accuracy": "test accuracy after, %",
+    }
+    names = list(found)
+    with plotting.style():
+        figure, axes = plt.subplots(1, 3, figsize=(10.4, 3.0), sharey=True)
+        for ax, (part, label) in zip(axes, panels.items(), strict=True):
+            unit = 100 if "accuracy" in part else 1
+            means = _means(unit * getattr(found[name], part) for name in names)
+            ends = [(mean.low, mean.high) for mean in means]
+            plotting.interval_points(ax, names, [mean.value for mean in means], ends)
+            ax.set_xlabel(label)
+            least = min(zip(means, names, strict=True))[1]
+            most = max(zip(means, names, strict=True))[1]
+            ax.set_title(f"{most if unit > 1 else least} is best")
+    return {
+        "figure": figure,
+        "name": "stage",
+        "alt": f"Error and accuracy with {share:.0%} of the channels, for "
+        f"{', '.join(names)}",
+        "caption": f"{share:.0%} of the channels inside one block are kept. Means over "
+        "draws of the images with 95 % intervals.",
+    }
+
+
 def batchnorm(found, bits):
     """Loss and test accuracy of the BatchNorm codes, one row a method.
 
@@ -233,7 +270,7 @@ def batchnorm(found, bits):
         figure, axes = plt.subplots(1, 2, figsize=(9.2, 2.9), sharey=True)
         for part, ax in enumerate(axes):
             unit = 100 if part else 1
-            means = [compare.mean(unit * found[name][:, part]) for name in names]
+            means = _means(unit * found[name][:, part] for name in names)
             ends = [(mean.low, mean.high) for mean in means]
             plotting.interval_points(ax, names, [mean.value for mean in means], ends)
             before = unit * found["unchanged"][:, part].mean()
@@ -278,8 +315,48 @@ def overfitting(found):
     }
 
 
+def fine_tuning(found):
+    """Training loss and test accuracy along fine-tuning, from each start.
+
+    Parameters
+    ----------
+    found : dict
+        Method name to a list of `trials.network.Curves`, one a draw.
+    """
+    ends = {
+        name: np.mean([one.accuracy[-1] for one in curves])
+        for name, curves in found.items()
+    }
+    with plotting.style():
+        figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.8))
+        for name, curves in found.items():
+            epochs = np.arange(len(curves[0].loss))
+            for ax, part, unit in zip(
+                axes, ("loss", "accuracy"), (1, 100), strict=True
+            ):
+                values = unit * np.array([getattr(one, part) for one in curves])
+                plotting.band(ax, epochs, values, method=name, percentiles=(0, 100))
+        axes[0].set(yscale="log", ylabel="training loss, nats")
+        axes[1].set_ylabel("test accuracy, %")
+        for ax in axes:
+            ax.set_xlabel("epochs of fine-tuning")
+        spread = 100 * np.ptp(list(ends.values()))
+        axes[1].set_title(f"Starts end {spread:.1f} points apart")
+        axes[0].set_title(f"{max(ends, key=ends.get)} ends most accurate")
+        axes[0].legend()
+    return {
+        "figure": figure,
+        "name": "fine-tuning",
+        "alt": "Training loss and test accuracy against epochs, from "
+        f"{', '.join(found)}",
+        "caption": "Last stage and head are trained together from each head. Median "
+        "and full range over draws of the training images; all starts see the same "
+        "batches.",
+    }
+
+
 def _means(rows):
-    return [compare.mean(row) for row in rows]
+    return [compare.student_mean(row) for row in rows]
 
 
 def _points(ax, x, estimates, **marks):

@@ -69,6 +69,17 @@ def test_one_success_in_ten_is_no_proof_against_none_in_ten():
     assert compare.running_time_ratio(once, NEVER).high > 1
 
 
+def test_students_interval_of_two_values_is_that_of_the_table():
+    # t(0.975, 1) = 12.706 (tables); mean 2, standard error 1
+    estimate = compare.student_mean([1.0, 3.0])
+    assert estimate.value == 2.0
+    assert estimate.high - 2.0 == pytest.approx(12.706, abs=1e-3)
+    assert compare.student_mean([0.1, 0.1]) == (0.1, 0.1, 0.1)
+    for values in ([1.0], [1.0, np.nan]):
+        with pytest.raises(ValueError, match="values"):
+            compare.student_mean(values)
+
+
 def test_geometric_mean_of_a_ratio_and_its_inverse_is_one():
     estimate = compare.geometric_mean([4.0, 0.25, 2.0, 0.5])
     assert estimate.value == pytest.approx(1.0)

@@ -1,8 +1,8 @@
 """Methods that choose codes, each with the same start, the same loss, the same refit.
 
-A method is ``method(study, bits, rng, **settings) -> QuantizedHead``. Whatever it does,
-scale and bias are refitted to its codes in the end, so that methods differ by their
-codes alone.
+A method is ``method(study, bits, start, rng, **settings) -> QuantizedHead``, the start
+being what second-order rounding gives. Whatever it does, scale and bias are refitted to
+its codes in the end, so that methods differ by their codes alone.
 """
 
 from dataclasses import replace
@@ -41,51 +41,52 @@ def outcome(study, head):
     )
 
 
-def rounded(study, bits, rng=None):
-    """The real optimum rounded to nearest, refitted: where every search starts."""
-    optimum = study.optimum
-    return fitted(study, round_to_nearest(optimum.weights, optimum.bias, bits))
-
-
 def fitted(study, head):
     """A head with scale and bias of least loss for its codes."""
     return refit(head, study.features, study.labels, l2=study.l2)
 
 
-def second_order(study, bits, rng=None):
-    """Rounding one feature at a time, the rest compensating for its error."""
+def rounded(study, bits, start=None, rng=None):
+    """The real optimum rounded to nearest."""
     optimum = study.optimum
-    head = second_order_rounding(
+    return fitted(study, round_to_nearest(optimum.weights, optimum.bias, bits))
+
+
+def second_order(study, bits):
+    """Rounding weight by weight, the rest compensating: where every search starts."""
+    return second_order_rounding(
         study.features,
         study.labels,
-        optimum.weights,
-        optimum.bias,
+        study.optimum.weights,
+        study.optimum.bias,
         bits,
         l2=study.l2,
     )
-    return fitted(study, head)
 
 
-def descended(study, bits, rng):
+def unchanged(study, bits, start, rng):
+    """The start itself."""
+    return start
+
+
+def descended(study, bits, start, rng):
     """Coordinate descent on the loss."""
-    head = coordinate_descent(
-        rounded(study, bits), study.features, study.labels, l2=study.l2, rng=rng
-    )
+    head = coordinate_descent(start, study.features, study.labels, l2=study.l2, rng=rng)
     return fitted(study, head)
 
 
-def trained(study, bits, rng, **settings):
-    """Gradient training through the rounding."""
-    optimum = study.optimum
+def trained(study, bits, start, rng, *, rounded_first, **ways):
+    """Gradient training through the rounding, from the start or the real optimum."""
+    real = start if rounded_first else study.optimum
     (head,) = straight_through(
         study.features,
         study.labels,
-        optimum.weights,
-        optimum.bias,
+        real.weights,
+        real.bias,
         bits,
         seeds=(int(rng.integers(2**31)),),
         l2=study.l2,
-        **settings,
+        **ways,
     )
     return fitted(study, head)
 
@@ -93,21 +94,21 @@ def trained(study, bits, rng, **settings):
 def annealed(
     study,
     bits,
+    start,
     rng,
     *,
     search=simulated_annealing_codes,
-    start=None,
     rounds=4,
-    sweeps=400,
+    sweeps=200,
     **ranges,
 ):
-    """A search over codes from the rounded head, or from `start`.
+    """A search over codes.
 
     Scale and bias are refitted between `rounds` equal parts of the search, each with
     its share of the sweeps and of the schedule: `temperature_range` or `field_range`
     falls geometrically through all of them. The best head met is returned.
     """
-    head = best = rounded(study, bits) if start is None else start
+    head = best = start
     for part in range(rounds):
         found = search(
             study.features,
@@ -136,15 +137,15 @@ def _part_of_ranges(search, ranges, part, rounds):
     return ranges | {falling: (edges[part], edges[part + 1])}
 
 
-def trained_then_annealed(study, bits, rng, *, training, **ways):
+def trained_then_annealed(study, bits, start, rng, *, training, **ways):
     """Simulated annealing from where straight-through training ends."""
-    start = trained(study, bits, rng, **training)
-    return annealed(study, bits, rng, start=start, **ways)
+    trained_head = trained(study, bits, start, rng, **training)
+    return annealed(study, bits, trained_head, rng, **ways)
 
 
 METHODS = {
     "rounding": rounded,
-    "second-order rounding": second_order,
+    "second-order rounding": unchanged,
     "coordinate descent": descended,
     "straight-through": trained,
     "SA": annealed,
@@ -160,21 +161,25 @@ def settings(name, study):
     Temperatures are an acceptable excess loss, in nats, over the number of weights; the
     default of the annealers is 0.5 of these.
     """
-    hottest = [excess / study.optimum.weights.size for excess in (0.1, 0.3, 1.0, 3.0)]
+    hottest = [excess / study.optimum.weights.size for excess in (0.03, 0.1, 0.3, 1.0)]
     if name == "straight-through":
-        return [dict(learning_rate=rate) for rate in (0.001, 0.003, 0.01, 0.03)]
+        return [
+            dict(learning_rate=rate, rounded_first=rounded_first)
+            for rate in (0.003, 0.01)
+            for rounded_first in (False, True)
+        ]
     if name == "path integral":  # a lone slice sees the temperature times the slices
         return [
             dict(slices=4, temperature=hot / 4, field_range=(hot, hot / 1000))
             for hot in hottest
         ]
     if name in ("SA", "replica exchange", "straight-through, then SA"):
-        return [dict(temperature_range=(hot, hottest[0] / 100)) for hot in hottest]
+        return [dict(temperature_range=(hot, hot / 100)) for hot in hottest]
     return [{}]
 
 
 def tuned(study, bits, rng, *, sweeps):
-    """Best settings of every method on one study, and the loss each setting reached.
+    """Settings of every method by which it reaches the lowest loss on one study.
 
     Parameters
     ----------
@@ -190,13 +195,13 @@ def tuned(study, bits, rng, *, sweeps):
     dict
         Method to settings.
     """
-    best = {}
+    best, start = {}, second_order(study, bits)
     for name, method in METHODS.items():
         tried = [with_budget(name, one, sweeps) for one in settings(name, study)]
         if name == "straight-through, then SA":
             training = best["straight-through"]
             tried = [one | dict(training=training) for one in tried]
-        heads = tried[1:] and [method(study, bits, rng, **one) for one in tried]
+        heads = tried[1:] and [method(study, bits, start, rng, **one) for one in tried]
         losses = [outcome(study, head).loss for head in heads]
         best[name] = tried[int(np.argmin(losses)) if losses else 0]
     return best
@@ -231,12 +236,13 @@ def compare(studies, chosen, bits, rng):
     dict
         Method to an `Outcome` of (studies,) arrays.
     """
-    found = {}
-    for name, ways in chosen.items():
-        heads = [METHODS[name](study, bits, rng, **ways) for study in studies]
-        rows = [outcome(*pair) for pair in zip(studies, heads, strict=True)]
-        found[name] = Outcome(*np.transpose(rows))
-    return found
+    found = {name: [] for name in chosen}
+    for study in studies:
+        start = second_order(study, bits)
+        for name, ways in chosen.items():
+            head = METHODS[name](study, bits, start, rng, **ways)
+            found[name].append(outcome(study, head))
+    return {name: Outcome(*np.transpose(rows)) for name, rows in found.items()}
 
 
 def by_budget(studies, chosen, bits, budgets, rng):
@@ -247,11 +253,9 @@ def by_budget(studies, chosen, bits, budgets, rng):
     dict
         Method to a (studies, budgets) array.
     """
-    found = {}
-    for name in ("SA", "path integral"):
-        losses = [
-            compare(studies, {name: with_budget(name, chosen[name], sweeps)}, bits, rng)
-            for sweeps in budgets
-        ]
-        found[name] = np.transpose([one[name].loss for one in losses])
-    return found
+    pair = {name: chosen[name] for name in ("SA", "path integral")}
+    found = []
+    for sweeps in budgets:
+        ways = {name: with_budget(name, one, sweeps) for name, one in pair.items()}
+        found.append(compare(studies, ways, bits, rng))
+    return {name: np.transpose([one[name].loss for one in found]) for name in pair}

@@ -137,27 +137,21 @@ def fine_tuning(net, stage, head, *, lr, epochs, rng):
     head : (weights (d, C), bias (C,))
         On raw features; put in before the first step.
     lr : float
+        Of the first epoch; it falls as a half cosine over the epochs.
     epochs : int
-    rng : int or `numpy.random.Generator`
+    rng : int
         Of the order of images; one seed for all heads gives them the same batches.
     """
+    rng = np.random.default_rng(rng)
     model = inject_head(copy.deepcopy(net.model), *head)
     curve = []
 
-    def note(*_):
+    for epoch in range(epochs + 1):
+        if epoch > 0:
+            rate = lr * (1 + np.cos(np.pi * (epoch - 1) / epochs)) / 2
+            ways = dict(lr=rate, parameters="last_stage", rng=rng)
+            fine_tune(model, stage.inputs, stage.labels, **ways)
         training = evaluate(model, stage.inputs, stage.labels)
         test = evaluate(model, stage.test_inputs, stage.test_labels)
         curve.append((training.loss, test.accuracy))
-
-    note()
-    fine_tune(
-        model,
-        stage.inputs,
-        stage.labels,
-        lr=lr,
-        parameters="last_stage",
-        epochs=epochs,
-        callback=note,
-        rng=rng,
-    )
     return Curves(*np.array(curve).T)
