@@ -78,13 +78,13 @@ def advance(a, b, c, d):
 
 @njit(cache=True, nogil=True)
 def to_uniform(bits):
-    """The upper 24 of 32 bits as a float32: odd multiples of 2⁻²⁵ in (0, 1).
+    """The upper 23 of 32 bits as a float32: odd multiples of 2⁻²⁴ in (0, 1).
 
-    Neither 0 nor 1 occurs, so that a test u < p never passes for p <= 2⁻²⁵ and always
-    for p = 1.
+    Neither 0 nor 1 occurs, so that a test u < p never passes for p <= 2⁻²⁴ and always
+    for p = 1. One more bit and the last value would round to 1.
     """
-    upper = np.float32(np.int32(bits >> np.uint32(8)))
-    return (upper + np.float32(0.5)) * np.float32(2.0**-24)
+    upper = np.float32(np.int32(bits >> np.uint32(9)))
+    return (upper + np.float32(0.5)) * np.float32(2.0**-23)
 
 
 @njit(cache=True, nogil=True)

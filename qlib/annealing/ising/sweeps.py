@@ -147,8 +147,8 @@ def metropolis_sweeps(replicas, betas):
     Each step flips spin i of a lane with probability min(1, exp(−β ΔE)) and so leaves
     the lane's Boltzmann distribution unchanged. Local fields are summed in float32
     (exact for integer couplings, else to about 10⁻⁷ of the largest field); the
-    exponential is good to 10⁻⁶ down to 2⁻²⁵; uniforms have 24 bits, so that moves of
-    probability below 2⁻²⁵ are never made. Energies are computed at the start of a call
+    exponential is good to 10⁻⁶ down to 2⁻²⁴; uniforms have 23 bits, so that moves of
+    probability below 2⁻²⁴ are never made. Energies are computed at the start of a call
     and then follow the flips, in float32 within a sweep: recompute what is reported.
 
     At β = 0 exactly every proposal is accepted and two sweeps return every spin to
@@ -314,7 +314,7 @@ def flip(spins, field, streams, work):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def decay(x):
-    """exp(−x) for x > 0 within a relative 10⁻⁷ (2 + x/2), else 1; float32.
+    """exp(−x) for x > 0 within a relative 10⁻⁷ (2 + x), else 1; float32.
 
     2^(−x log2 e) as a power of two, put into the exponent's bits, times a polynomial of
     degree 5 for 2^f, 0 <= f < 1.
