@@ -32,9 +32,10 @@ class ReplicaExchangeSampler(IsingSampler):
     the ladder, and proposes to swap neighbours on it, pairs (0, 1), (2, 3), … and
     (1, 2), (3, 4), … by turns, with probability min(1, exp((β − β′)(E − E′))). Each
     leaves the product of the Boltzmann distributions unchanged. A read returns the
-    state of lowest energy that any of its replicas had after a round. Parameters of its
-    own, beside those of `IsingSampler.sample`:
+    state of lowest energy that any of its replicas had after a round.
 
+    Parameters of `sample`
+    ----------------------
     num_replicas : int or None
         Temperatures K of a ladder, 1 … 128. None for √n rounded up to a multiple of 16
         (lanes come by 16, and energies fluctuate as √n, so that the spacing at a given
@@ -50,10 +51,14 @@ class ReplicaExchangeSampler(IsingSampler):
         copies at every temperature each round (`exchange_clusters`), at twice the cost
         in sweeps. "auto": where the graph does not percolate (`percolates`), such
         as planar ones of degree 4.
+    beta_range : (float, float) or None
+        Ends of the ladder; None for `default_beta_range` with the hot end raised to
+        1/(2σ), σ² the largest h_i² + Σ_j J_ij²: half the β of the mean-field glass
+        transition, hot enough for fast relaxation. An SK model of 200 spins was solved
+        in half to two thirds of the time so.
 
-    `beta_range` None is `default_beta_range` with the hot end raised to 1/(2σ), σ² the
-    largest h_i² + Σ_j J_ij²: half the β of the mean-field glass transition, hot enough
-    for fast relaxation. `info` has the ladder and the swap rates of its neighbours.
+    `info` of the answer has the ladder, the swap rates of its neighbours and whether
+    clusters moved.
 
     Notes
     -----
