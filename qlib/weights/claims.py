@@ -2,6 +2,7 @@
 
 REPORT = "a report on annealing ResNet-18 weights"
 WORKBOOK = "this workbook"
+ACCEPTABLE_EXCESS = 1e-4  # nats a sample, below which losses count as equal
 
 CLAIMS = {
     "stuck": {

@@ -355,6 +355,25 @@ def fine_tuning(found):
     }
 
 
+def walk(found, optimum):
+    """Loss above the real optimum after each sweep of an annealing, to play with.
+
+    Parameters
+    ----------
+    found : `qlib.weights.quantize.code_moves.AnnealedCodes`
+    optimum : float
+        Loss of real weights.
+    """
+    with plotting.style():
+        figure, ax = plt.subplots(figsize=(6.8, 3.2))
+        for losses in found.losses:
+            marks = {**plotting.method_style("SA"), "label": None}
+            ax.plot(losses - optimum, **marks, markevery=0.1)
+        ax.set(yscale="log", xlabel="sweeps", ylabel="loss above the real optimum")
+        ax.set_title(f"The best head stands {found.loss - optimum:.3g} nats above")
+    return figure
+
+
 def _means(rows):
     return [compare.student_mean(row) for row in rows]
 

@@ -41,6 +41,16 @@ def outcome(study, head):
     )
 
 
+def real_outcome(studies):
+    """The `Outcome` of (studies,) arrays that real weights reach: the optimum's."""
+    heads = [(study, study.optimum.weights, study.optimum.bias) for study in studies]
+    rows = [
+        (s.loss(*head), s.training_accuracy(*head), s.accuracy(*head))
+        for s, *head in heads
+    ]
+    return Outcome(*np.transpose(rows))
+
+
 def fitted(study, head):
     """A head with scale and bias of least loss for its codes."""
     return refit(head, study.features, study.labels, l2=study.l2)
@@ -243,6 +253,15 @@ def compare(studies, chosen, bits, rng):
             head = METHODS[name](study, bits, start, rng, **ways)
             found[name].append(outcome(study, head))
     return {name: Outcome(*np.transpose(rows)) for name, rows in found.items()}
+
+
+def across(found):
+    """Outcomes by bits, then method, as method to `Outcome` of (bits, studies)."""
+    names = next(iter(found.values()))
+    return {
+        name: Outcome(*np.stack([one[name] for one in found.values()], axis=1))
+        for name in names
+    }
 
 
 def by_budget(studies, chosen, bits, budgets, rng):

@@ -14,6 +14,11 @@ from qlib.weights.training import evaluate, fine_tune
 
 WANTED = "cifar100", "cifar10", "cifar10-jpeg"
 
+BRIEF = Pretraining(
+    sizes=(32,) * 4, batch_size=64, lr=0.02, padding=2, flip=False, bfloat16=False
+)
+"""Pre-training for the quick profile: seconds on the few images of digits."""
+
 
 class Backbone(NamedTuple):
     """A frozen network and what it makes of the images of the study's classes.

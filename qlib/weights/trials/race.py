@@ -92,6 +92,55 @@ def race(study, *, lr, epochs, iterations, sweeps, proposals, temperatures, cloc
     return {name: watch.above(study.optimum.loss) for name, watch in watches.items()}
 
 
+def tuned_rate(study, rates, *, epochs, rng):
+    """The learning rate with which SGD on the last layer ends at the lowest loss."""
+    ways = dict(epochs=epochs, l2=study.l2, rng=rng)
+    fits = [
+        train_last_layer(study.features, study.labels, lr=rate, **ways)
+        for rate in rates
+    ]
+    losses = [study.loss(fit.weights, fit.bias) for fit in fits]
+    return rates[int(np.argmin(losses))]
+
+
+def proposal_costs(study, *, proposals, repeats, clock, rng):
+    """Seconds a proposal of annealing by exact changes and by forward passes.
+
+    Parameters
+    ----------
+    study : Study
+    proposals : int
+        Of a forward pass each, in every repeat; by exact changes it is one sweep.
+    repeats : int
+    clock, rng
+        As for `race`.
+
+    Returns
+    -------
+    exact, naive : (repeats,) arrays
+    """
+    start = rounded(study, BITS)
+    cold = (1e-9, 1e-9)
+    exact, naive = [], []
+    for _ in range(repeats):
+        timed = Stopwatch(clock)
+        found = simulated_annealing_codes(
+            study.features,
+            study.labels,
+            start,
+            sweeps=2,
+            temperature_range=cold,
+            l2=study.l2,
+            rng=rng,
+            callback=lambda step, state, timed=timed: timed.note(state.best_loss),
+        )
+        exact.append(np.diff(timed.seconds)[0] / (found.proposals / 2))
+        timed = Stopwatch(clock)
+        _naive(study, start, proposals, cold, timed, rng)
+        naive.append(timed.seconds[-1] / proposals)
+    return np.array(exact), np.array(naive)
+
+
 def _naive(study, start, proposals, temperatures, watch, rng):
     """Annealing whose every proposal is judged by a forward pass over all weights."""
     codes, grid = start.codes.astype(float), levels(start.bits)

@@ -10,10 +10,8 @@ from qlib.weights.probes import block_activations
 from qlib.weights.training import evaluate
 from qlib.weights.trials.pruning import Pruned, masks
 
-BLOCK = "layer3.1"
 
-
-def compare_channels(net, draws, head, *, test, share, **effort):
+def compare_channels(net, draws, head, *, block, test, share, **effort):
     """Every method on the channels between a block's convolutions.
 
     Parameters
@@ -24,6 +22,8 @@ def compare_channels(net, draws, head, *, test, share, **effort):
         Training images on which moments are taken, a draw each.
     head : (weights (d, C), bias (C,))
         On raw features.
+    block : str
+        Such as "layer3.1".
     test : (m,) array
         Test images on which the whole network's accuracy is measured.
     share : float
@@ -40,7 +40,7 @@ def compare_channels(net, draws, head, *, test, share, **effort):
     found = {}
     for rows in draws:
         images = net.images.train_x[rows]
-        activations, kernel = block_activations(net.model, images, BLOCK, size=net.size)
+        activations, kernel = block_activations(net.model, images, block, size=net.size)
         weights = pruning.flatten_kernel(kernel)
         moments = pruning.patch_moments(activations, kernel.shape[2:])
         model = pruning.moments_qubo(moments, weights)
@@ -56,19 +56,19 @@ def compare_channels(net, draws, head, *, test, share, **effort):
                 for layer in layers
             ]
             right = [
-                _accuracy(net, head, kept, kernel.shape, layer, test)
+                _accuracy(net, head, block, kept, kernel.shape, layer, test)
                 for layer in layers
             ]
             found.setdefault(name, []).append([*errors, *right])
     return {name: Pruned(*np.transpose(rows)) for name, rows in found.items()}
 
 
-def _accuracy(net, head, kept, shape, layer, test):
+def _accuracy(net, head, block, kept, shape, layer, test):
     """Accuracy of the network with channels removed and the second kernel replaced."""
     model = inject_head(copy.deepcopy(net.model), *head)
-    mask_channels(model, kept, BLOCK)
+    mask_channels(model, kept, block)
     kernel = pruning.unflatten_kernel(layer.weights, shape)
-    inject_kernel(model, kernel, layer.bias, BLOCK)
+    inject_kernel(model, kernel, layer.bias, block)
     images = net.images
     return evaluate(
         model, images.test_x[test], images.test_y[test], size=net.size
