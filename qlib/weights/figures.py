@@ -95,7 +95,8 @@ def race(curves, floor=1e-7):
         "name": "race",
         "alt": f"Loss above the optimum against seconds, for {', '.join(curves)}",
         "caption": "One thread; the best loss so far. SGD and L-BFGS move real "
-        "weights, the annealers move codes of 4 bits, whose own best loss is not zero.",
+        "weights from zero, the annealers codes of 4 bits from random ones, whose own "
+        "best loss is not zero.",
     }
 
 
@@ -111,7 +112,6 @@ def bits(found, widths, real):
     real : `trials.bits.Outcome` of (studies,) arrays
         Of the real-valued optimum.
     """
-    lowest = min(found, key=lambda name: np.mean(found[name].loss[0]))
     with plotting.style():
         figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.6))
         for place, (name, outcome) in enumerate(found.items()):
@@ -128,7 +128,8 @@ def bits(found, widths, real):
         for ax in axes:
             ax.set_xlabel("bits a weight")
             ax.set_xticks(widths, [f"{width:g}" for width in widths])
-        axes[0].set_title(f"At one bit {lowest} is lowest")
+        first = _means(outcome.loss[0] for outcome in found.values())
+        axes[0].set_title(_lead(found, first, "at one bit"))
         axes[1].set_title(f"The real head reaches {level:.1f} %")
         figure.legend(
             *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4
@@ -153,21 +154,21 @@ def budgets(found, evaluations):
     evaluations : (budgets,) array
         Changes of the loss evaluated.
     """
-    means = {name: losses[:, -1].mean() for name, losses in found.items()}
     with plotting.style():
         figure, ax = plt.subplots(figsize=(6.8, 3.6))
         for name, losses in found.items():
             plotting.band(ax, evaluations, losses, method=name)
         ax.set(xscale="log", xlabel="changes of the loss evaluated")
         ax.set_ylabel("loss at one bit, nats")
-        ax.set_title(f"On average {min(means, key=means.get)} ends lower")
+        last = _means(losses[:, -1] for losses in found.values())
+        ax.set_title(_lead(found, last, "at the largest budget"))
         ax.legend()
     return {
         "figure": figure,
         "name": "budgets",
         "alt": f"Loss at one bit against evaluations, for {' and '.join(found)}",
         "caption": "Median and interquartile range over draws of the training samples; "
-        "each method at the settings tuned for it at the largest budget.",
+        "each method at the settings tuned for it at the middle budget.",
     }
 
 
@@ -191,14 +192,14 @@ def pruning(found, shares, real):
         figure, axes = plt.subplots(1, 3, figsize=(10.4, 4.2))
         for ax, (part, label) in zip(axes, panels.items(), strict=True):
             percent = part == "refitted_accuracy"
-            best = {}
+            first = []
             for name, pruned in found.items():
                 marks = {**plotting.method_style(name), "lw": 1.2, "capsize": 2}
                 values = (100 if percent else 1) * getattr(pruned, part)
                 _points(ax, 100 * np.array(shares), _means(values), **marks)
-                best[name] = values[0].mean() * (-1 if percent else 1)
+                first += _means([values[0] * (-1 if percent else 1)])
             ax.set(xlabel="features kept, %", ylabel=label)
-            ax.set_title(f"{min(best, key=best.get)} is best")
+            ax.set_title(_lead(found, first, "with fewest"))
             if not percent:
                 ax.set_yscale("log")
         axes[2].axhline(100 * real, color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
@@ -239,9 +240,10 @@ def stage(found, share):
             ends = [(mean.low, mean.high) for mean in means]
             plotting.interval_points(ax, names, [mean.value for mean in means], ends)
             ax.set_xlabel(label)
-            least = min(zip(means, names, strict=True))[1]
-            most = max(zip(means, names, strict=True))[1]
-            ax.set_title(f"{most if unit > 1 else least} is best")
+            signed = _means(
+                getattr(found[name], part) * (-1 if unit > 1 else 1) for name in names
+            )
+            ax.set_title(_lead(names, signed))
     return {
         "figure": figure,
         "name": "stage",
@@ -264,7 +266,6 @@ def batchnorm(found, bits):
         Of each code.
     """
     names = [name for name in found if name != "unchanged"]
-    lowest = min(names, key=lambda name: found[name][:, 0].mean())
     labels = ("loss, nats", "test accuracy, %")
     with plotting.style():
         figure, axes = plt.subplots(1, 2, figsize=(9.2, 2.9), sharey=True)
@@ -276,7 +277,8 @@ def batchnorm(found, bits):
             before = unit * found["unchanged"][:, part].mean()
             ax.axvline(before, color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
             ax.set_xlabel(labels[part])
-        axes[0].set_title(f"{lowest} has the lowest loss")
+        losses = _means(found[name][:, 0] for name in names)
+        axes[0].set_title(_lead(names, losses, "in loss"))
     return {
         "figure": figure,
         "name": "batchnorm",
@@ -342,7 +344,8 @@ def fine_tuning(found):
             ax.set_xlabel("epochs of fine-tuning")
         spread = 100 * np.ptp(list(ends.values()))
         axes[1].set_title(f"Starts end {spread:.1f} points apart")
-        axes[0].set_title(f"{max(ends, key=ends.get)} ends most accurate")
+        losses = _means([one.loss[-1] for one in curves] for curves in found.values())
+        axes[0].set_title(_lead(found, losses, "in the end"))
         axes[0].legend()
     return {
         "figure": figure,
@@ -372,6 +375,13 @@ def walk(found, optimum):
         ax.set(yscale="log", xlabel="sweeps", ylabel="loss above the real optimum")
         ax.set_title(f"The best head stands {found.loss - optimum:.3g} nats above")
     return figure
+
+
+def _lead(names, means, where=""):
+    """Who is lowest, if its interval lies below all others; else that nobody is."""
+    first, *others = sorted(zip(means, names, strict=True))
+    apart = all(first[0].high < mean.low for mean, _ in others)
+    return f"{first[1] if apart else 'No method'} leads clearly {where}".strip()
 
 
 def _means(rows):
