@@ -264,17 +264,37 @@ def across(found):
     }
 
 
-def by_budget(studies, chosen, bits, budgets, rng):
-    """Losses of SA and path integral at several budgets, at settings as tuned.
+def by_budget(studies, chosen, bits, budgets, *, clock, rng):
+    """Losses and seconds of SA and path integral at several budgets, as tuned.
+
+    Parameters
+    ----------
+    studies, chosen, bits, rng
+        As for `compare`.
+    budgets : sequence of int
+        Sweeps of SA; path integral spends as many evaluations.
+    clock : callable
+        Seconds, monotonic.
 
     Returns
     -------
-    dict
+    losses : dict
         Method to a (studies, budgets) array.
+    seconds : dict
+        Method to a (budgets,) array, of all studies together.
     """
-    pair = {name: chosen[name] for name in ("SA", "path integral")}
-    found = []
-    for sweeps in budgets:
-        ways = {name: with_budget(name, one, sweeps) for name, one in pair.items()}
-        found.append(compare(studies, ways, bits, rng))
-    return {name: np.transpose([one[name].loss for one in found]) for name in pair}
+    losses, seconds = {}, {}
+    starts = [second_order(study, bits) for study in studies]
+    for name in ("SA", "path integral"):
+        rows, marks = [], [clock()]
+        for sweeps in budgets:
+            ways = with_budget(name, chosen[name], sweeps)
+            heads = [
+                METHODS[name](study, bits, start, rng, **ways)
+                for study, start in zip(studies, starts, strict=True)
+            ]
+            marks.append(clock())
+            pairs = zip(studies, heads, strict=True)
+            rows.append([outcome(*pair).loss for pair in pairs])
+        losses[name], seconds[name] = np.transpose(rows), np.diff(marks)
+    return losses, seconds

@@ -62,19 +62,10 @@ def masks(model, moments, weights, keep, *, kicks, reads, sweeps, rng):
     }
 
 
-def head_model(study: Study, cost="reconstruction"):
-    """The QUBO of a study's optimum: its output error, or its loss to second order.
-
-    Parameters
-    ----------
-    study : Study
-    cost : {"reconstruction", "Fisher"}
-    """
-    weights = study.optimum.weights
-    if cost == "reconstruction":
-        return pruning.reconstruction_qubo(study.features, weights)
+def fisher_model(study: Study):
+    """The QUBO of a study's loss itself, to second order in gates on its features."""
     gradients = pruning.head_gate_gradients(
-        study.features, study.labels, weights, study.optimum.bias
+        study.features, study.labels, study.optimum.weights, study.optimum.bias
     )
     return pruning.fisher_qubo(gradients)
 
@@ -101,7 +92,7 @@ def pruned(study, moments, kept):
     )
 
 
-def compare_masks(studies, shares, *, cost="reconstruction", **effort):
+def compare_masks(studies, shares, *, reads, sweeps, rng, **effort):
     """Every method on every study at every share of features kept.
 
     Parameters
@@ -109,25 +100,29 @@ def compare_masks(studies, shares, *, cost="reconstruction", **effort):
     studies : sequence of Study
     shares : sequence of float
         Of the d features, each in (0, 1).
-    cost : {"reconstruction", "Fisher"}
-        What the QUBO stands for.
-    **effort
+    reads, sweeps, rng, **effort
         As for `masks`.
 
     Returns
     -------
     dict
-        Method to a `Pruned` of (shares, studies) arrays.
+        Method to a `Pruned` of (shares, studies) arrays; "Fisher SA" anneals the
+        second-order change of the loss, all others go by the output error.
     """
     found = {}
+    anneal = dict(num_reads=reads, num_sweeps=sweeps, seed=rng)
     for study in studies:
+        weights = study.optimum.weights
         moments = pruning.feature_moments(study.features)
-        model = head_model(study, cost)
+        model = pruning.reconstruction_qubo(study.features, weights)
+        fisher = fisher_model(study)
         for share in shares:
             keep = max(1, round(share * model.num_spins))
-            weights = study.optimum.weights
-            for name, kept in masks(model, moments, weights, keep, **effort).items():
-                found.setdefault(name, []).append(pruned(study, moments, kept))
+            ways = dict(reads=reads, sweeps=sweeps, rng=rng, **effort)
+            kept = masks(model, moments, weights, keep, **ways)
+            kept["Fisher SA"] = pruning.anneal(fisher, keep, **anneal).kept
+            for name, mask in kept.items():
+                found.setdefault(name, []).append(pruned(study, moments, mask))
     shape = len(studies), len(shares)
     return {
         name: Pruned(*(np.reshape(part, shape).T for part in np.transpose(rows)))
