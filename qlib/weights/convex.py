@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from qlib.annealing.problem import number_between, positive_integer
-from qlib.weights.head import check_samples
+from qlib.weights.arguments import check_samples, classes_of, head_start
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +84,10 @@ def fit_softmax(
     ----------
     D. C. Liu, J. Nocedal, Math. Program. 45, 503 (1989).
     """
-    labels = np.asarray(labels)
     if classes is None and start is not None:
         classes = len(start[1])
-    elif classes is None:  # labels that are no integers are refused below
-        classes = max(labels.max(initial=0) + 1, 2) if labels.dtype.kind in "iu" else 2
+    elif classes is None:
+        classes = max(classes_of(labels), 2)
     features, labels = check_samples(features, labels, classes)
     if classes < 2:
         raise ValueError(f"classes: got {classes}; allowed: an integer >= 2")
@@ -97,7 +96,7 @@ def fit_softmax(
     d = features.shape[1]
     point = np.zeros((d + 1, classes))
     if start is not None:
-        point[:d], point[d] = _check_start(start, d, classes)
+        point[:d], point[d] = head_start(start, d, classes)
     end = minimize(
         loss_and_gradient,
         point.ravel(),
@@ -141,16 +140,3 @@ def loss_and_gradient(point, features, labels, classes, l2):
     gradient[:d] = features.T @ errors + l2 * weights
     gradient[d] = errors.sum(axis=0)
     return loss, gradient.ravel()
-
-
-def _check_start(start, d, classes):
-    """Weights and bias of a start, refused unless finite and of fitting shape."""
-    weights, bias = (np.asarray(part, dtype=np.float64) for part in start)
-    if weights.shape != (d, classes) or bias.shape != (classes,):
-        raise ValueError(
-            f"start: got shapes {weights.shape} and {bias.shape}; allowed: "
-            f"({d}, {classes}) and ({classes},)"
-        )
-    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-        raise ValueError("start: got a value that is not finite; allowed: finite")
-    return weights, bias

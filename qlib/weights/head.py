@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.annealing.problem import number_between
 from qlib.weights import head_kernels
+from qlib.weights.arguments import check_samples, finite_array
 from qlib.weights.head_kernels import HeadArrays
 
 REFRESH_EVERY = 4096
@@ -49,6 +50,8 @@ class SoftmaxHead:
     """
 
     def __init__(self, features, labels, weights, bias, *, l2=0.0):
+        weights = finite_array("weights", weights, ("d", "C"))
+        bias = finite_array("bias", bias, weights.shape[1:])
         self.arrays = head_arrays(features, labels, [weights], [bias], l2=l2)
         self._moves = 0
 
@@ -113,13 +116,11 @@ def head_arrays(features, labels, weights, bias, *, l2=0.0):
     ValueError
         As `SoftmaxHead`.
     """
-    weights = _finite("weights", weights, 3)
-    bias = _finite("bias", bias, 2)
+    weights = finite_array("weights", weights, ("R", "d", "C"))
     replicas, d, classes = weights.shape
     if classes < 2:
         raise ValueError(f"weights: got {classes} classes; allowed: at least 2")
-    if bias.shape != (replicas, classes):
-        raise ValueError(f"bias: got shape {bias.shape[1:]}; allowed: ({classes},)")
+    bias = finite_array("bias", bias, (replicas, classes))
     features, labels = check_samples(features, labels, classes)
     if features.shape[1] != d:
         raise ValueError(
@@ -158,39 +159,3 @@ def check_move(shape, j, c, delta):
             raise ValueError(f"{name}: got {index}; allowed: 0..{size - 1}")
     if not np.isfinite(delta):
         raise ValueError(f"delta: got {delta}; allowed: a finite number")
-
-
-def check_samples(features, labels, classes):
-    """Features as (n, d) float64 and labels as (n,) int64, refused by name if unfit.
-
-    Raises
-    ------
-    ValueError
-        If features are empty, not two-dimensional or not finite; if labels are not n
-        integers in 0..classes-1.
-    """
-    features = _finite("features", features, 2)
-    classes = positive_integer("classes", classes)
-    labels = np.asarray(labels)
-    n = features.shape[0]
-    if labels.shape != (n,) or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"labels: got shape {labels.shape} of {labels.dtype}; allowed: ({n},) of "
-            "integers"
-        )
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if wrong.size:
-        raise ValueError(f"labels: got {wrong[0]}; allowed: 0..{classes - 1}")
-    return features, labels.astype(np.int64)
-
-
-def _finite(name, value, ndim):
-    """`value` as a float64 array of `ndim` axes, none empty, all entries finite."""
-    array = np.asarray(value, dtype=np.float64)
-    if array.ndim != ndim or array.size == 0:
-        raise ValueError(
-            f"{name}: got shape {array.shape}; allowed: {ndim} axes, none empty"
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: got a value that is not finite; allowed: finite")
-    return array

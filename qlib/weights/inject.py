@@ -1,7 +1,7 @@
 """What a search found, put back into the network: heads, BatchNorm values, masks."""
 
-import numpy as np
 
+from qlib.weights.arguments import finite_array, kept_mask
 from qlib.weights.probes import basic_block, last_convolution
 
 
@@ -24,11 +24,9 @@ def inject_head(model, weights, bias):
     import torch
 
     d = model.fc.in_features
-    weights = _finite("weights", weights)
-    if weights.ndim != 2 or weights.shape[0] != d or weights.shape[1] < 1:
-        raise ValueError(f"weights: got shape {weights.shape}; allowed: ({d}, C)")
+    weights = finite_array("weights", weights, (d, "C"))
     classes = weights.shape[1]
-    bias = _finite("bias", bias, (classes,))
+    bias = finite_array("bias", bias, (classes,))
     old = model.fc.weight
     layer = torch.nn.utils.skip_init(
         torch.nn.Linear, d, classes, device=old.device, dtype=old.dtype
@@ -53,8 +51,8 @@ def inject_batchnorm(model, gamma, beta):
     The model.
     """
     _, norm = last_convolution(model.layer4[-1])
-    gamma = _finite("gamma", gamma, tuple(norm.weight.shape))
-    beta = _finite("beta", beta, tuple(norm.bias.shape))
+    gamma = finite_array("gamma", gamma, tuple(norm.weight.shape))
+    beta = finite_array("beta", beta, tuple(norm.bias.shape))
     _assign(norm.weight, gamma)
     _assign(norm.bias, beta)
     return model
@@ -73,7 +71,7 @@ def mask_features(model, kept):
     -------
     The model.
     """
-    kept = _mask(kept, model.fc.in_features)
+    kept = kept_mask(kept, model.fc.in_features)
     _assign(model.fc.weight, _array(model.fc.weight) * kept)
     return model
 
@@ -98,7 +96,7 @@ def mask_channels(model, kept, block="layer4.1"):
     The model.
     """
     part = basic_block(model, block)
-    kept = _mask(kept, part.conv1.out_channels)
+    kept = kept_mask(kept, part.conv1.out_channels)
     _assign(part.conv1.weight, _array(part.conv1.weight) * kept[:, None, None, None])
     _assign(part.bn1.weight, _array(part.bn1.weight) * kept)
     _assign(part.bn1.bias, _array(part.bn1.bias) * kept)
@@ -124,30 +122,12 @@ def inject_kernel(model, kernel, shift=None, block="layer4.1"):
     The model.
     """
     part = basic_block(model, block)
-    kernel = _finite("kernel", kernel, tuple(part.conv2.weight.shape))
+    kernel = finite_array("kernel", kernel, tuple(part.conv2.weight.shape))
     if shift is not None:
-        shift = _finite("shift", shift, tuple(part.bn2.running_mean.shape))
+        shift = finite_array("shift", shift, tuple(part.bn2.running_mean.shape))
         _assign(part.bn2.running_mean, _array(part.bn2.running_mean) - shift)
     _assign(part.conv2.weight, kernel)
     return model
-
-
-def _finite(name, value, shape=None):
-    value = np.asarray(value, dtype=np.float64)
-    if shape is not None and value.shape != shape:
-        raise ValueError(f"{name}: got shape {value.shape}; allowed: {shape}")
-    if not np.isfinite(value).all():
-        raise ValueError(f"{name}: got NaN or infinity; allowed: finite numbers")
-    return value
-
-
-def _mask(kept, size):
-    kept = np.asarray(kept)
-    if kept.dtype != bool or kept.shape != (size,):
-        raise ValueError(
-            f"kept: got {kept.dtype} of shape {kept.shape}; allowed: bool ({size},)"
-        )
-    return kept
 
 
 def _array(tensor):
@@ -158,4 +138,4 @@ def _assign(tensor, values):
     import torch
 
     with torch.no_grad():
-        tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+        tensor.copy_(torch.tensor(values))

@@ -15,6 +15,7 @@ import numpy as np
 from qlib.annealing.problem import number_between, positive_integer
 from qlib.data import resize_and_normalise
 from qlib.data.archives import DOWNLOADS
+from qlib.weights.arguments import below_one
 from qlib.weights.features import array_digest
 from qlib.weights.resnet import build_resnet
 
@@ -67,7 +68,7 @@ class Pretraining:
         positive_integer("batch_size", self.batch_size)
         number_between("lr", self.lr, 0.0, np.inf, open_low=True)
         for name in ("momentum", "weight_decay", "warmup", "label_smoothing"):
-            number_between(name, getattr(self, name), 0.0, 1.0)
+            below_one(name, getattr(self, name))
         if not self.sizes:
             raise ValueError("sizes: got (); allowed: one size >= 1 an epoch")
         for size in self.sizes:

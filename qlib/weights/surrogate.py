@@ -7,16 +7,11 @@ import numpy as np
 from numba import njit
 
 from qlib.annealing.problem import number_between, positive_integer
+from qlib.weights.arguments import check_samples, finite_array
 from qlib.weights.convex import loss_and_gradient
-from qlib.weights.head import check_move, check_samples
+from qlib.weights.head import check_move
 from qlib.weights.quantize.code_moves import propose, temperatures_between
-from qlib.weights.quantize.codes import (
-    QuantizedHead,
-    checked_scale,
-    checked_weights,
-    finite,
-    levels,
-)
+from qlib.weights.quantize.codes import QuantizedHead, checked_scale, levels
 
 LARGEST_FULL = 5200
 """Largest d C of a full Hessian: (d C)^2 float64 numbers are 216 MB there."""
@@ -159,9 +154,9 @@ def quadratic_surrogate(features, labels, weights, bias, *, l2=0.0, blocks="full
     ValueError
         By name: data that do not fit, d C > 5200 with all blocks.
     """
-    weights = checked_weights(weights).copy()
+    weights = finite_array("weights", weights, ("d", "C")).copy()
     d, classes = weights.shape
-    bias = finite("bias", bias, (classes,))
+    bias = finite_array("bias", bias, (classes,)).copy()
     l2 = number_between("l2", l2, 0.0, np.inf)
     features, labels = check_samples(features, labels, classes)
     if features.shape[1] != d:

@@ -6,8 +6,14 @@ import numpy as np
 from scipy.special import logsumexp
 
 from qlib.annealing.problem import number_between, positive_integer
+from qlib.weights.arguments import (
+    below_one,
+    check_samples,
+    class_labels,
+    classes_of,
+    head_start,
+)
 from qlib.weights.features import batches_of, evaluating, segment, stage_inputs
-from qlib.weights.head import check_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,21 +95,16 @@ def train_last_layer(
     O(epochs · n d C).
     """
     if classes is None:
-        classes = int(np.max(labels, initial=0)) + 1
+        classes = classes_of(labels)
     features, labels = check_samples(features, labels, classes)
     number_between("lr", lr, 0.0, np.inf, open_low=True)
     number_between("l2", l2, 0.0, np.inf)
-    _below_one("momentum", momentum)
+    below_one("momentum", momentum)
     batch_size = positive_integer("batch_size", batch_size)
     n, d = features.shape
     if start is None:
         start = np.zeros((d, classes)), np.zeros(classes)
-    weights, bias = (np.array(part, dtype=np.float64) for part in start)
-    if weights.shape != (d, classes) or bias.shape != (classes,):
-        raise ValueError(
-            f"start: got shapes {weights.shape}, {bias.shape}; allowed: "
-            f"({d}, {classes}), ({classes},)"
-        )
+    weights, bias = head_start(start, d, classes)
     rng = np.random.default_rng(rng)
     speed, bias_speed = np.zeros_like(weights), np.zeros_like(bias)
     history = [_assess(features @ weights + bias, labels)]
@@ -192,10 +193,10 @@ def fine_tune(
         )
     number_between("lr", lr, 0.0, np.inf, open_low=True)
     number_between("weight_decay", weight_decay, 0.0, np.inf)
-    _below_one("momentum", momentum)
+    below_one("momentum", momentum)
     epochs = positive_integer("epochs", epochs)
     batch_size = positive_integer("batch_size", batch_size)
-    labels = _labels(model, images, labels)
+    labels = class_labels(labels, len(images), model.fc.out_features)
     if torch.is_tensor(images) and parameters == "all":
         raise ValueError(
             "images: got a tensor; allowed with parameters='all': uint8 images"
@@ -240,7 +241,7 @@ def evaluate(model, images, labels, *, size=64, batch_size=250):
     """
     import torch
 
-    labels = _labels(model, images, labels)
+    labels = class_labels(labels, len(images), model.fc.out_features)
     last_only = torch.is_tensor(images)
     network = segment(model, "layer4", None) if last_only else model
     device = model.fc.weight.device
@@ -283,20 +284,3 @@ def _assess(logits, labels):
 def _softmax(logits):
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True)
-
-
-def _labels(model, images, labels):
-    labels, classes = np.asarray(labels), model.fc.out_features
-    if labels.shape != (len(images),) or labels.size == 0:
-        raise ValueError(
-            f"labels: got shape {labels.shape} for {len(images)} images; allowed: (n,) "
-            "with n >= 1"
-        )
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels: allowed: integers in 0..{classes - 1}, the outputs")
-    return labels.astype(np.int64)
-
-
-def _below_one(name, value):
-    if number_between(name, value, 0.0, 1.0) == 1.0:
-        raise ValueError(f"{name}: got {value!r}; allowed: [0, 1)")

@@ -97,9 +97,9 @@ def test_unfit_input_is_refused_by_name():
         fit_softmax(features, labels[:3])
     with pytest.raises(ValueError, match=r"labels: got .* float64"):
         fit_softmax(features, np.full(4, np.nan))
-    with pytest.raises(ValueError, match="start: got shapes"):
+    with pytest.raises(ValueError, match=r"start\[[01]\]: got shape"):
         fit_softmax(features, labels, start=(np.zeros((3, 2)), np.zeros(2)))
-    with pytest.raises(ValueError, match="start: got a value"):
+    with pytest.raises(ValueError, match=r"start\[[01]\]: got nan"):
         fit_softmax(features, labels, start=(np.full((2, 2), np.nan), np.zeros(2)))
     with pytest.raises(ValueError, match="classes: got 1"):
         fit_softmax(features, labels * 0, classes=1)

@@ -182,7 +182,7 @@ def test_unfit_input_is_refused_by_name():
     features, labels, weights, bias = problem(10, 3, 2, rng)
     broken = features.copy()
     broken[2, 1] = np.nan
-    with pytest.raises(ValueError, match="features: got a value that is not finite"):
+    with pytest.raises(ValueError, match=r"features: got nan at \(2, 1\)"):
         SoftmaxHead(broken, labels, weights, bias)
     with pytest.raises(ValueError, match="features: got shape"):
         SoftmaxHead(features[0], labels, weights, bias)

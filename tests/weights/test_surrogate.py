@@ -168,7 +168,7 @@ def test_unfit_input_is_refused_by_name(data):
     wide = np.ones((2, 521))
     with pytest.raises(ValueError, match='blocks: got "full" for d C = 5210'):
         quadratic_surrogate(wide, labels[:2], np.zeros((521, 10)), fit.bias)
-    with pytest.raises(ValueError, match="features: got a value"):
+    with pytest.raises(ValueError, match="features: got nan"):
         quadratic_surrogate(features * np.nan, labels, fit.weights, fit.bias)
     with pytest.raises(ValueError, match="weights: got 15 rows"):
         quadratic_surrogate(features, labels, fit.weights[1:], fit.bias)

@@ -79,7 +79,7 @@ def test_history_starts_at_the_start_and_follows_the_callback():
         ({"epochs": 0}, "epochs: got 0"),
         ({"batch_size": 0}, "batch_size: got 0"),
         ({"l2": -1.0}, "l2: got -1.0"),
-        ({"start": (np.zeros((6, 2)), np.zeros(2))}, "start: got shapes"),
+        ({"start": (np.zeros((6, 2)), np.zeros(2))}, r"start\[0\]: got shape"),
         ({"classes": 2}, "labels: got"),
     ],
 )

@@ -4,9 +4,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from qlib.annealing.problem import number_between, positive_integer
+from qlib.weights.arguments import finite_array
 from qlib.weights.batchnorm import kernels
 from qlib.weights.batchnorm.levels import BatchNormCodes, on_levels
-from qlib.weights.pruning.arguments import finite_array
 
 
 def loss_and_gradient(group, gamma, beta):
@@ -58,7 +58,12 @@ def gradient_descent(group, gamma, beta, *, iterations=100):
     O(n c (P + C)) an iteration. D. C. Liu, J. Nocedal, Math. Program. 45, 503 (1989).
     """
     iterations = positive_integer("iterations", iterations)
-    start = np.stack([finite_array("gamma", gamma, (group.channels,)), beta])
+    start = np.stack(
+        [
+            finite_array("gamma", gamma, (group.channels,)),
+            finite_array("beta", beta, (group.channels,)),
+        ]
+    )
 
     def flat(values):
         loss, gradient = loss_and_gradient(group, *values.reshape(2, -1))

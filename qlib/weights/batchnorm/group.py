@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from qlib.weights.arguments import class_labels, finite_array
 from qlib.weights.batchnorm import kernels
-from qlib.weights.head import check_samples
-from qlib.weights.pruning.arguments import finite_array
 
 REFRESH_EVERY = 4096  # accepted moves; the drift until then is rounding, about 1e-12
 
@@ -51,11 +50,10 @@ class BatchNormGroup:
         skip = finite_array("skip", skip, inputs.shape, dtype=precision)
         weights = finite_array("weights", weights, (channels, "C"))
         classes = weights.shape[1]
-        _, labels = check_samples(np.zeros((n, 1)), labels, classes)
         self.arrays = kernels.GroupArrays(
             inputs=np.ascontiguousarray(inputs.transpose(1, 2, 0)),
             skip=np.ascontiguousarray(skip.transpose(1, 2, 0)),
-            labels=labels,
+            labels=class_labels(labels, n, classes),
             weights=weights.copy(),
             largest=np.abs(weights).max(axis=1),
             bias=finite_array("bias", bias, (classes,)).copy(),

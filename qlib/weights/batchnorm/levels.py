@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qlib.annealing.problem import number_between
-from qlib.weights.pruning.arguments import finite_array
+from qlib.weights.arguments import finite_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class BatchNormCodes:
     codes : (2, c) integer array
         Row 0 indexes the grid of the scales, row 1 that of the shifts. Copied as int64.
     gamma_levels, beta_levels : (L,) array
-        Grids.
+        Grids. Copied.
 
     Raises
     ------
@@ -31,7 +31,7 @@ class BatchNormCodes:
 
     def __post_init__(self):
         for name in ("gamma_levels", "beta_levels"):
-            levels = finite_array(name, getattr(self, name), ("L",))
+            levels = finite_array(name, getattr(self, name), ("L",)).copy()
             object.__setattr__(self, name, levels)
         codes = np.array(self.codes)
         if codes.ndim != 2 or codes.shape[0] != 2 or codes.dtype.kind not in "iu":

@@ -5,7 +5,8 @@ import math
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.annealing.problem import positive_integer
+from qlib.weights.arguments import falling_range
 from qlib.weights.batchnorm import kernels
 from qlib.weights.batchnorm.levels import BatchNormCodes
 
@@ -79,9 +80,7 @@ def anneal(
     O(n (P + C)) a proposal.
     """
     sweeps = positive_integer("sweeps", sweeps)
-    first, last = temperature_range
-    number_between("temperature_range", last, 0.0, np.inf, open_low=True)
-    number_between("temperature_range", first, last, np.inf)
+    first, last = falling_range("temperature_range", temperature_range)
     generator = np.random.default_rng(rng)
     codes = _begin(group, start)
     best, lowest = codes.copy(), group.arrays.loss.copy()

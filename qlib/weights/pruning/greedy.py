@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from qlib.annealing.problem import positive_integer
-from qlib.weights.pruning.arguments import kept_count, kept_mask
+from qlib.weights.arguments import kept_count, kept_mask
 from qlib.weights.pruning.select import dense_couplings, selection
 
 IMPROVEMENT = 1e-12  # of the largest single cost: below, a gain is rounding

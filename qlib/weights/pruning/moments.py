@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qlib.weights.pruning.arguments import finite_array
+from qlib.weights.arguments import finite_array
 
 
 class InputMoments(NamedTuple):

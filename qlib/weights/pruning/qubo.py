@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import softmax
 
 from qlib.annealing.ising import IsingModel
-from qlib.weights.pruning.arguments import class_labels, finite_array
+from qlib.weights.arguments import class_labels, finite_array
 from qlib.weights.pruning.moments import feature_moments, second_moment
 
 
@@ -121,7 +121,7 @@ def head_gate_gradients(features, labels, weights, bias):
     weights = finite_array("weights", weights, (features.shape[1], "C"))
     classes = weights.shape[1]
     bias = finite_array("bias", bias, (classes,))
-    labels = class_labels("labels", labels, features.shape[0], classes)
+    labels = class_labels(labels, features.shape[0], classes)
     residual = softmax(features @ weights + bias, axis=1)  # (n, C)
     residual[np.arange(labels.size), labels] -= 1
     return features * (residual @ weights.T)

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from qlib.annealing.problem import number_between
+from qlib.weights.arguments import finite_array, kept_mask
 from qlib.weights.convex import fit_softmax
-from qlib.weights.pruning.arguments import finite_array, kept_mask
 
 RIDGE = 1e-9  # of the mean variance: far above rounding, far below any error here
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.annealing.problem import positive_integer
+from qlib.weights.arguments import falling_range
 from qlib.weights.quantize.calibration import calibration_data, checked_head
 from qlib.weights.quantize.codes import QuantizedHead, levels
 
@@ -66,9 +67,7 @@ def anneal_accuracy(
     checked_head(head)
     features, labels = calibration_data(features, labels, head.codes.shape)
     sweeps = positive_integer("sweeps", sweeps)
-    hot, cold = temperature_range
-    number_between("temperature_range[1]", cold, 0.0, np.inf, open_low=True)
-    number_between("temperature_range[0]", hot, cold, np.inf)
+    hot, cold = falling_range("temperature_range", temperature_range)
     rng = np.random.default_rng(rng)
     columns = np.ascontiguousarray(features.T)
     logits = np.ascontiguousarray((features @ head.weights + head.bias).T)
@@ -90,7 +89,7 @@ def anneal_accuracy(
     return AccuracyAnneal(replace(head, codes=best), history)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _violations(logits, labels):
     """Rivals whose logit reaches the label's, (n,), and the largest rival's, (n,)."""
     classes, n = logits.shape
@@ -104,7 +103,7 @@ def _violations(logits, labels):
     return count, rival
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sweep(
     columns,
     labels,
@@ -142,7 +141,7 @@ def _sweep(
     return correct, most
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _gain(x, labels, moved, logits, count, rival, c, delta):
     """Samples that become correct minus those that cease to be, if class c moves."""
     gain = 0
@@ -157,7 +156,7 @@ def _gain(x, labels, moved, logits, count, rival, c, delta):
     return gain
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _move(x, labels, logits, count, rival, c, delta):
     """Move class c's logits and recount what they decide."""
     classes = logits.shape[0]

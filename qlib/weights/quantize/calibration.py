@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from qlib.weights.head import check_samples
-from qlib.weights.quantize.codes import QuantizedHead, checked_weights, finite
+from qlib.weights.arguments import check_samples, finite_array
+from qlib.weights.quantize.codes import QuantizedHead
 
 
 def calibration_data(features, labels, shape):
@@ -32,8 +32,8 @@ def checked_head(head):
 
 def real_head(weights, bias):
     """Weights (d, C) and bias (C,) as float64, refused unless finite and fitting."""
-    weights = checked_weights(weights)
-    return weights, finite("bias", bias, weights.shape[1:])
+    weights = finite_array("weights", weights, ("d", "C"))
+    return weights, finite_array("bias", bias, weights.shape[1:])
 
 
 def cross_entropy(logits, labels):

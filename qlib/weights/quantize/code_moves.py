@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import number_between
 from qlib.weights import head_kernels
+from qlib.weights.arguments import falling_range
 from qlib.weights.head import REFRESH_EVERY, head_arrays
 from qlib.weights.quantize.codes import QuantizedHead, levels
 
@@ -177,15 +177,7 @@ def temperatures_between(temperature_range, weights):
     if temperature_range is None:
         hot = EXCESS_LOSS / weights
         return hot, hot / COOLING
-    try:
-        hot, cold = temperature_range
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"temperature_range: got {temperature_range!r}; allowed: None or a pair"
-        ) from None
-    hot = number_between("temperature_range", hot, 0.0, np.inf, open_low=True)
-    cold = number_between("temperature_range", cold, 0.0, hot, open_low=True)
-    return hot, cold
+    return falling_range("temperature_range", temperature_range)
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,8 @@ from math import log2
 
 import numpy as np
 
+from qlib.weights.arguments import finite_array
+
 BITS = (1, 1.58, 2, 3, 4)
 SMALLEST_SCALE = 1e-12  # of a class whose weights are all zero
 
@@ -53,7 +55,7 @@ class QuantizedHead:
                 f"the grid; allowed at {self.bits} bits: {grid.tolist()}"
             )
         scale = checked_scale(self.scale, codes.shape[1])
-        bias = finite("bias", self.bias, (codes.shape[1],))
+        bias = finite_array("bias", self.bias, (codes.shape[1],)).copy()
         object.__setattr__(self, "codes", codes.astype(np.int8))
         object.__setattr__(self, "scale", scale)
         object.__setattr__(self, "bias", bias)
@@ -111,7 +113,7 @@ def nearest(weights, bits, scale):
         Finite and > 0.
     """
     grid = levels(bits)
-    weights = checked_weights(weights)
+    weights = finite_array("weights", weights, ("d", "C"))
     scale = checked_scale(scale, weights.shape[1])
     ratio = weights / scale
     codes = np.floor(ratio + 0.5) if bits == 1.58 else 2 * np.floor(ratio / 2) + 1
@@ -148,7 +150,7 @@ def fit_scale(weights, bits, importance=None):
     where the threshold is approximate.
     """
     grid = levels(bits).astype(np.float64)
-    weights = checked_weights(weights)
+    weights = finite_array("weights", weights, ("d", "C"))
     mass = np.ones_like(weights)
     if importance is not None:
         mass = checked_importance(importance, weights.shape)
@@ -176,19 +178,9 @@ def _running_sum(start, steps, order):
     return np.cumsum(np.concatenate([start[None], steps]), axis=0)
 
 
-def checked_weights(weights):
-    """`weights` as float64 (d, C), refused unless finite and of that shape."""
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.ndim != 2 or weights.size == 0:
-        raise ValueError(
-            f"weights: got shape {weights.shape}; allowed: (d, C), d and C >= 1"
-        )
-    return finite("weights", weights, weights.shape)
-
-
 def checked_scale(scale, classes):
     """`scale` as a float64 copy (C,), refused unless finite and > 0."""
-    scale = finite("scale", scale, (classes,))
+    scale = finite_array("scale", scale, (classes,)).copy()
     if not (scale > 0).all():
         index = int(np.argmin(scale))
         raise ValueError(f"scale: got {scale[index]} for class {index}; allowed: > 0")
@@ -204,18 +196,8 @@ def checked_importance(importance, shape):
         raise ValueError(
             f"importance: got shape {importance.shape}; allowed: {shape[:1]} or {shape}"
         )
-    importance = finite("importance", np.broadcast_to(importance, shape), shape)
+    importance = np.broadcast_to(importance, shape)
+    importance = finite_array("importance", importance, shape)
     if (importance < 0).any():
         raise ValueError(f"importance: got {importance.min()}; allowed: >= 0")
     return importance
-
-
-def finite(name, values, shape):
-    """A float64 copy of `values`, refused by `name` unless finite and of `shape`."""
-    values = np.array(values, dtype=np.float64)
-    if values.shape != shape:
-        raise ValueError(f"{name}: got shape {values.shape}; allowed: {shape}")
-    if not np.isfinite(values).all():
-        wrong = values[~np.isfinite(values)][0]
-        raise ValueError(f"{name}: got {wrong}; allowed: finite numbers")
-    return values

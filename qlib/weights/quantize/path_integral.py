@@ -7,6 +7,7 @@ from numba import njit
 
 from qlib.annealing.problem import number_between, positive_integer
 from qlib.weights import head_kernels
+from qlib.weights.arguments import falling_range
 from qlib.weights.quantize.code_moves import EXCESS_LOSS, Walkers, propose
 
 HOPPING_RANGE = (1.0, 1e-3)
@@ -117,14 +118,7 @@ def _fields(field_range, unit):
     """First and last field, checked; None is the default for P T = `unit`."""
     if field_range is None:
         return HOPPING_RANGE[0] * unit, HOPPING_RANGE[1] * unit
-    try:
-        first, last = field_range
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"field_range: got {field_range!r}; allowed: None or a pair"
-        ) from None
-    first = number_between("field_range", first, 0.0, np.inf, open_low=True)
-    return first, number_between("field_range", last, 0.0, first, open_low=True)
+    return falling_range("field_range", field_range)
 
 
 def hopping_logarithms(size, hopping):

@@ -1,13 +1,7 @@
 """Round-to-nearest: every weight to its nearest code, without regard to the data."""
 
-import numpy as np
-
-from qlib.weights.quantize.codes import (
-    QuantizedHead,
-    checked_weights,
-    fit_scale,
-    nearest,
-)
+from qlib.weights.quantize.calibration import real_head
+from qlib.weights.quantize.codes import QuantizedHead, fit_scale, nearest
 
 
 def round_to_nearest(weights, bias, bits):
@@ -32,6 +26,6 @@ def round_to_nearest(weights, bias, bits):
     -----
     O(d C 2^bits log d) for the exactly best scales, see `fit_scale`.
     """
-    weights = checked_weights(weights)
+    weights, bias = real_head(weights, bias)
     scale = fit_scale(weights, bits)
-    return QuantizedHead(nearest(weights, bits, scale), scale, np.array(bias), bits)
+    return QuantizedHead(nearest(weights, bits, scale), scale, bias, bits)
