@@ -1,10 +1,12 @@
-"""A small task for a real ResNet: seeded images, a network off its symmetric start."""
+"""Small tasks: images and a network off its symmetric start; heads of few features."""
 
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from qlib.weights.resnet import build_resnet
+from qlib.weights.trials.studies import draw_studies, standardise
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,27 @@ def network():
                 draw = torch.rand(tensor.shape, generator=generator)
                 tensor.copy_(low + (high - low) * draw)
     return model
+
+
+@pytest.fixture(scope="session")
+def studies():
+    """Two draws of 120 handwritten digits with twelve features, ten classes."""
+    digits = load_digits()
+    standard = standardise(digits.data[:1000], most=12)
+    train, test = slice(0, 1000), slice(1000, 1300)
+    return draw_studies(
+        *[
+            (standard.features(digits.data[part]), digits.target[part])
+            for part in (train, test)
+        ],
+        size=120,
+        repeats=2,
+        l2=0.01,
+        rng=np.random.default_rng(0),
+    )
+
+
+@pytest.fixture(scope="session")
+def study(studies):
+    """The first of `studies`."""
+    return studies[0]
