@@ -10,6 +10,7 @@ from scipy import sparse
 SYMMETRY = 1e-12  # of the largest coupling: rounding of products such as X.T @ X
 DENSE_SHARE = 0.25  # of the couplings nonzero, from where a dense matrix is no larger
 BLOCK = 1 << 22  # spins converted to float64 at a time: 32 MiB
+LARGEST = 1e100  # absolute value of a bias: squares and sums of them stay finite
 
 
 class Neighbours(NamedTuple):
@@ -30,10 +31,10 @@ class IsingModel:
     Parameters
     ----------
     h : (n,) array or None
-        Fields, in units of energy; None for zeros.
+        Fields, in units of energy, at most 1e100 in size; None for zeros.
     J : (n, n) array or scipy sparse matrix
-        Couplings, finite, symmetric up to rounding (1e-12 of the largest entry; the
-        mean of both entries is kept), zero on the diagonal.
+        Couplings, at most 1e100 in size, symmetric up to rounding (1e-12 of the largest
+        entry; the mean of both entries is kept), zero on the diagonal.
     offset : float
         Energy added to every state.
     variables : sequence of n labels or None
@@ -43,13 +44,13 @@ class IsingModel:
     ----------
     h : (n,) float64 array
     J : (n, n) float64 array or `scipy.sparse.csr_array`
-        Sparse where a sparse matrix was given.
+        Sparse where a sparse matrix was given, without stored zeros.
 
     Raises
     ------
     ValueError
-        For NaN, infinite or asymmetric couplings, a nonzero diagonal, shapes that do
-        not fit, repeated labels.
+        For NaN, infinite, huge or asymmetric couplings, a nonzero diagonal, shapes that
+        do not fit, repeated labels.
     """
 
     h: np.ndarray
@@ -63,8 +64,8 @@ class IsingModel:
         h = np.zeros(n) if self.h is None else np.array(self.h, dtype=np.float64)
         if h.shape != (n,):
             raise ValueError(f"h: got shape {h.shape}; allowed: ({n},), one per spin")
-        _refuse_infinite("h", h)
-        _refuse_infinite("offset", np.float64(self.offset))
+        _refuse_huge("h", h)
+        _refuse_huge("offset", np.float64(self.offset))
         labels = range(n) if self.variables is None else self.variables
         labels = tuple(labels)
         if len(labels) != n or len(set(labels)) != n:
@@ -200,6 +201,9 @@ class IsingModel:
         """
         labels = None
         if isinstance(Q, dict):
+            wrong = [key for key in Q if not isinstance(key, tuple) or len(key) != 2]
+            if wrong:
+                raise ValueError(f"Q: got key {wrong[0]!r}; allowed: pairs of labels")
             labels = tuple(dict.fromkeys(label for pair in Q for label in pair))
             Q = _matrix_of_pairs(Q, labels)
         Q = _square("Q", Q)
@@ -293,7 +297,6 @@ def _couplings(J):
         J = 0.5 * (J + J.T)
     if sparse.issparse(J):
         J = sparse.csr_array(J)
-        J.eliminate_zeros()
         J.sort_indices()
     return J
 
@@ -303,6 +306,7 @@ def _square(name, matrix):
     if sparse.issparse(matrix):
         matrix = sparse.csr_array(matrix, dtype=np.float64, copy=True)
         matrix.sum_duplicates()
+        matrix.eliminate_zeros()
         values = matrix.data
     else:
         values = matrix = np.array(matrix, dtype=np.float64)
@@ -310,7 +314,7 @@ def _square(name, matrix):
         raise ValueError(
             f"{name}: got shape {matrix.shape}; allowed: a square matrix (n, n)"
         )
-    _refuse_infinite(name, values)
+    _refuse_huge(name, values)
     return matrix
 
 
@@ -332,7 +336,9 @@ def _matrix(n, row, col, values):
     return matrix
 
 
-def _refuse_infinite(name, values):
-    wrong = values[~np.isfinite(values)]
+def _refuse_huge(name, values):
+    wrong = values[~(np.abs(values) <= LARGEST)]
     if wrong.size:
-        raise ValueError(f"{name}: got {wrong[0]}; allowed: finite numbers")
+        raise ValueError(
+            f"{name}: got {wrong[0]}; allowed: finite numbers up to {LARGEST}"
+        )

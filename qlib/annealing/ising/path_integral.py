@@ -11,11 +11,12 @@ from qlib.annealing.ising.path_integral_sweeps import (
     start_worldlines,
     worldline_sweeps,
 )
-from qlib.annealing.ising.sampler import SCHEDULES, IsingSampler
+from qlib.annealing.ising.sampler import SCHEDULES, IsingSampler, first_and_last
 from qlib.annealing.problem import number_between, positive_integer
 
 BLOCK = 64  # reads moved together: at 32 slices 128 gain 4 % more, 16 lose 20 %
 POLL = 16  # sweeps between two calls of the interrupt function
+MOST_SWEEPS = 2**24  # of averages: integers up to which float32 counts exactly
 
 
 class PathIntegralSampler(IsingSampler):
@@ -188,6 +189,8 @@ def path_integral_averages(
     gamma = number_between("transverse_field", transverse_field, 0, inf, open_low=True)
     slices = _even("num_slices", num_slices)
     sweeps = positive_integer("num_sweeps", num_sweeps)
+    if sweeps > MOST_SWEEPS:
+        raise ValueError(f"num_sweeps: got {sweeps}; allowed: 1 to {MOST_SWEEPS}")
     reads = positive_integer("num_reads", num_reads)
     if reads < 2:
         raise ValueError(f"num_reads: got {reads}; allowed: an integer >= 2")
@@ -270,12 +273,7 @@ def _ends(model, options):
         )
     if given is None:
         return default_transverse_field(model)
-    try:
-        first, last = given
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"transverse_field: got {given!r}; allowed: None or (first, last)"
-        ) from None
+    first, last = first_and_last("transverse_field", given)
     open_low = kind == "geometric"
     first = number_between("transverse_field[0]", first, 0.0, inf, open_low=open_low)
     last = number_between("transverse_field[1]", last, 0.0, inf, open_low=open_low)

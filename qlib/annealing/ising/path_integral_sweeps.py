@@ -21,7 +21,7 @@ from numba import njit
 from qlib.annealing.ising.random_streams import next_uniform, seed_lanes
 from qlib.annealing.ising.sweeps import FAST, decay, field_unit, local_fields
 
-KINK = 1e-12  # least tanh(aΓ); links below 2⁻²⁵ never break anyway (24-bit uniforms)
+KINK = 1e-12  # least tanh(aΓ); below 2⁻²⁴, the least uniform, no link breaks anyway
 LOG_2 = np.float32(np.log(2.0))
 ROOT_HALF = np.float32(np.sqrt(0.5)).view(np.int32)  # its bits
 
@@ -331,7 +331,7 @@ def add_links(lanes, reads, sums):
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def log(x):
-    """ln x of a normal float32 > 0 within 3 · 10⁻⁷ relative, vectorisable; 89 of inf.
+    """ln x of a normal float32 > 0 within 3 · 10⁻⁷ relative, vectorisable.
 
     x = 2^e (1 + m) with √½ <= 1 + m < √2, and 2 artanh(m/(2+m)) by its series: at
     t² <= 0.0295 the first term left out is below 4 · 10⁻⁹.

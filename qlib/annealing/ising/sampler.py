@@ -300,12 +300,7 @@ def _beta_range(beta_range, schedule):
         )
     if beta_range is None:
         return None
-    try:
-        hot, cold = beta_range
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"beta_range: got {beta_range!r}; allowed: None or (first, last)"
-        ) from None
+    hot, cold = first_and_last("beta_range", beta_range)
     open_low = schedule == "geometric"
     hot = number_between("beta_range[0]", hot, 0.0, inf, open_low=open_low)
     cold = number_between("beta_range[1]", cold, 0.0, inf, open_low=open_low)
@@ -314,6 +309,17 @@ def _beta_range(beta_range, schedule):
             f"beta_range: got ({hot}, {cold}), reversed; allowed: first <= last"
         )
     return hot, cold
+
+
+def first_and_last(name, given):
+    """The two elements of a pair, refused by `name` if it is none."""
+    try:
+        first, last = given
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}: got {given!r}; allowed: None or (first, last)"
+        ) from None
+    return first, last
 
 
 def _generator(seed):

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from qlib.annealing.ising.sampler import IsingSampler
+from qlib.annealing.ising.sweeps import field_unit
 from qlib.annealing.problem import namespace, number_between, to_numpy
 
 VARIANTS = ("ballistic", "discrete")
@@ -79,10 +80,12 @@ class SimulatedBifurcationSampler(IsingSampler):
 
     def _run(self, model, settings):
         options = settings.options
-        couplings = with_ancilla(model)
-        strength = options["strength"]
-        if strength is None:
+        unit = field_unit(model)  # a power of two: float32 neither overflows nor rounds
+        couplings = with_ancilla(model) / unit
+        if options["strength"] is None:
             strength = default_strength(couplings)
+        else:
+            strength = options["strength"] * unit
         spins = np.ones((couplings.shape[0], settings.num_reads))
         spins[: model.num_spins] = settings.start_states().T
         x = START * spins * settings.rng.random(spins.shape)

@@ -184,6 +184,19 @@ def test_rounding_asymmetry_is_averaged_out():
     np.testing.assert_allclose(model.J, product, rtol=1e-12)
 
 
+def test_stored_zeros_are_no_couplings():
+    rows, columns, values = [0, 1, 1, 2], [1, 0, 2, 1], [0.0, 0.0, 3.0, 3.0]
+    J = sparse.csr_array((values, (rows, columns)), shape=(3, 3))
+    neighbours = IsingModel(None, J).neighbours()
+    assert neighbours.weights.tolist() == [3.0, 3.0]
+    assert neighbours.indptr.tolist() == [0, 0, 1, 2]
+
+
+def test_a_qubo_of_labels_that_are_no_pairs_is_refused():
+    with pytest.raises(ValueError, match=r"Q: got key \('a',\); allowed: pairs"):
+        IsingModel.from_qubo({("a", "b"): 1.0, ("a",): 2.0})
+
+
 def test_the_model_does_not_share_memory_with_its_arguments():
     h, J = np.zeros(2), np.array([[0.0, 1.0], [1.0, 0.0]])
     model = IsingModel(h, J)
@@ -200,6 +213,7 @@ PAIR = np.array([[0.0, 1.0], [1.0, 0.0]])
         ("J: got 2.0 at .* allowed: a symmetric", ([0, 0], [[0, 2], [1, 0]])),
         ("J: got nan", ([0, 0], [[0, np.nan], [np.nan, 0]])),
         ("J: got inf", ([0, 0], [[0, np.inf], [np.inf, 0]])),
+        (r"J: got 1e\+101; .* up to 1e\+100", ([0, 0], PAIR * 1e101)),
         ("J: got 3.0 on the diagonal at 1", ([0, 0], [[0, 1], [1, 3]])),
         ("J: got shape", ([0, 0], [[0, 1, 0], [1, 0, 0]])),
         ("J: got shape", ([0, 0], [1, 2])),

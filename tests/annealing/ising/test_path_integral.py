@@ -360,6 +360,7 @@ def test_geometric_field_may_not_reach_zero():
         *product(["beta", "transverse_field"], [0.0, -1.0, np.nan, np.inf, "hot"]),
         ("num_slices", 5),
         ("num_sweeps", 0),
+        ("num_sweeps", 2**24 + 1),
         ("num_reads", 1),
         ("burn_in", -1),
         ("model", IsingModel(None, np.zeros((0, 0)))),
