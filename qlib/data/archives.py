@@ -46,29 +46,34 @@ def locate(filename, places, remedy):
     raise FileNotFoundError(f"{filename}: not found in {looked}. {remedy}")
 
 
-def check_md5(path, expected):
+def check_md5(path, expected, ours):
     """Refuse a file whose MD5 is not `expected`.
 
     MD5 finds accidents, and is what the data's authors publish; it does not stop
     somebody who can make collisions.
 
+    Parameters
+    ----------
+    path : path
+    expected : str
+    ours : path
+        Folder that downloads go to. A bad file there is renamed to ``<name>.refused``,
+        so that it is not met again; one elsewhere is the user's and stays.
+
     Raises
     ------
     ValueError
-        Names the file and both checksums. A file in the folder of our own downloads is
-        renamed to ``<name>.refused``, so that it is not met again; one elsewhere is the
-        user's and stays.
+        Names the file and both checksums.
     """
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, _md5).hexdigest()
+    found = _md5_of(path)
     if found != expected:
-        refuse(path, f"truncated or changed: MD5 {found}; allowed: {expected}")
+        refuse(path, f"truncated or changed: MD5 {found}; allowed: {expected}", ours)
 
 
-def refuse(path, fault):
+def refuse(path, fault, ours):
     """Raise ValueError for a bad archive; one among our downloads is moved aside."""
     after = "It is left where it lies, as it is not a download of ours."
-    if path.parent.resolve() == DOWNLOADS.resolve():
+    if path.parent.resolve() == Path(ours).resolve():
         aside = path.with_name(path.name + ".refused")
         os.replace(path, aside)
         after = f"Moved to {aside}."
@@ -107,12 +112,19 @@ def download(url, folder, expected):
             raise OSError(
                 f"{name}: could not be fetched from {url}: {error}"
             ) from error
-        check_md5(arrived, expected)
+        found = _md5_of(arrived)
+        if found != expected:
+            raise ValueError(
+                f"{name}: truncated or changed on its way from {url}: MD5 {found}; "
+                f"allowed: {expected}. It is not kept."
+            )
         os.replace(arrived, folder / name)
 
 
-def _md5():
-    return hashlib.md5(usedforsecurity=False)
+def _md5_of(path):
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    return digest.hexdigest()
 
 
 def _folder(name, value):

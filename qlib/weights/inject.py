@@ -1,6 +1,5 @@
 """What a search found, put back into the network: heads, BatchNorm values, masks."""
 
-
 from qlib.weights.arguments import finite_array, kept_mask
 from qlib.weights.probes import basic_block, last_convolution
 

@@ -73,6 +73,8 @@ class Pretraining:
             raise ValueError("sizes: got (); allowed: one size >= 1 an epoch")
         for size in self.sizes:
             positive_integer("sizes", size)
+        if self.padding != 0:
+            positive_integer("padding", self.padding)
 
 
 def pretrain(images, labels, settings=None, *, folder=None, device=None, callback=None):
@@ -119,10 +121,11 @@ def pretrain(images, labels, settings=None, *, folder=None, device=None, callbac
     name = f"{settings.arch}-{digest.hexdigest()[:16]}"
     whole, part = folder / f"{name}.pt", folder / f"{name}.part.pt"
     if not whole.is_file():
-        _train(images, labels.astype(np.int64), settings, part, device, callback)
-        state = _load(part)["model"]
-        _save({k: v.contiguous() for k, v in state.items()}, whole)
-        part.unlink()
+        labels = labels.astype(np.int64)
+        model = _train(images, labels, settings, part, device, callback)
+        state = model.state_dict().items()
+        _save({name: value.cpu().contiguous() for name, value in state}, whole)
+        part.unlink(missing_ok=True)
     return whole
 
 
@@ -186,6 +189,7 @@ def _train(images, labels, settings, part, device, callback):
         _save({**kept, "epochs": epoch + 1}, part)
         if callback is not None:
             callback(epoch, loss)
+    return model
 
 
 def _epoch(model, optimizer, images, labels, settings, epoch):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from qlib.weights.arguments import class_labels
 from qlib.weights.features import batches_of, evaluating
 
 
@@ -86,7 +87,8 @@ def channel_gradients(
     from torch.nn.functional import cross_entropy
 
     part = basic_block(model, block)
-    labels = torch.from_numpy(np.asarray(labels, dtype=np.int64))
+    labels = class_labels(labels, len(images), model.fc.out_features)
+    labels = torch.from_numpy(labels)
     device = model.fc.weight.device
     kept, found, first = [], [], 0
 

@@ -164,7 +164,7 @@ def fine_tune(
     epochs, batch_size, momentum, rng
         As for `train_last_layer`; the order of images depends on `rng` alone, so two
         starts with one seed see the same batches. A last batch of one image is left
-        out where BatchNorm would see a single value.
+        out: BatchNorm would normalise it by itself.
     weight_decay : float
         >= 0, on all trained parameters.
     size : int

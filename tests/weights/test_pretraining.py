@@ -102,6 +102,8 @@ def test_augmented_images_are_windows_of_the_reflected_ones():
         ({"sizes": ()}, "sizes: got"),
         ({"sizes": (0,)}, "sizes: got 0"),
         ({"batch_size": 0}, "batch_size: got 0"),
+        ({"warmup": 1.0}, "warmup: got 1.0"),
+        ({"padding": -1}, "padding: got -1"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qlib.annealing.ising import IsingModel
+from qlib.annealing.problem import positive_integer
 from qlib.weights.arguments import finite_array, kept_count, kept_mask
 
 BETA_COSTS = (1.0, 1e4)  # first and last β times the median cost of a removal
@@ -56,6 +57,9 @@ def weight_norms(weights, block=1):
         Scores for `largest`.
     """
     weights = finite_array("weights", weights, ("inputs", "outputs"))
+    block = positive_integer("block", block)
+    if weights.shape[0] % block:
+        raise ValueError(f"block: got {block}; allowed: divisors of {len(weights)}")
     return np.linalg.norm(weights.reshape(weights.shape[0] // block, -1), axis=1)
 
 
@@ -125,6 +129,11 @@ def anneal(model, keep, *, sampler=None, penalty=None, **settings):
         return selection(model, np.full(model.num_spins, keep > 0))
     if penalty is None:
         settings["cardinality"] = keep
+    elif sampler is None:
+        raise ValueError(
+            f"penalty: got {penalty!r} without a sampler; allowed: None, for the "
+            "default sampler holds the count exactly"
+        )
     if sampler is None:
         from qlib.annealing.ising.fixed_cardinality import FixedCardinalitySampler
 

@@ -12,6 +12,7 @@ from qlib.annealing.ising.random_streams import (
     next_uniform,
     packed_lanes,
     seed_lanes,
+    to_uniform,
 )
 
 
@@ -87,6 +88,11 @@ def test_uniforms_are_odd_multiples_of_a_power_inside_the_unit_interval():
     assert multiples.min() > 0
     assert multiples.max() < 2**24
     assert multiples.max() > 2**24 * (1 - 1e-3)
+
+
+def test_the_least_and_the_largest_uniform_are_inside_the_unit_interval():
+    assert to_uniform(np.uint32(0)) == 2.0**-24
+    assert to_uniform(np.uint32(2**32 - 1)) == 1 - 2.0**-24
 
 
 def test_uniforms_are_uniform_in_every_lane():
