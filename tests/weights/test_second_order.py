@@ -201,11 +201,15 @@ def test_full_curvature_is_the_default_and_choices_of_one_are_allowed():
 
 
 @pytest.mark.parametrize("curvature", CURVATURES)
-def test_features_without_variance_or_samples_are_rounded(curvature):
-    features = np.array([[1.0, 0.0, 1.0]])
-    weights = np.array([[1.0, -1.0], [0.5, 0.0], [1.0, -1.0]])
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("samples", [1, 30])
+def test_features_without_variance_or_samples_are_rounded(curvature, l2, samples):
+    """All samples are alike: the bias undoes every error, no curvature is left."""
+    features = np.tile([1.0, 0.0, 0.7], (samples, 1))
+    weights = np.array([[1.0, -1.0, 0.2], [0.5, 0.0, 0.1], [1.0, -1.0, 0.3]])
+    labels, bias = np.arange(samples) % 2, np.array([0.1, -0.2, 0.3])
     head = second_order_rounding(
-        features, np.array([0]), weights, [0.0, 0.0], 2, curvature=curvature, l2=0.1
+        features, labels, weights, bias, 2, curvature=curvature, l2=l2
     )
     assert np.isfinite(head.weights).all()
 

@@ -14,7 +14,8 @@ from qlib.weights.quantize.codes import QuantizedHead, fit_scale, nearest
 from qlib.weights.quantize.refit import refit_products
 
 CURVATURES = ("full", "class", "output")
-LARGEST_FULL = 6000  # weights; the Hessian takes 8 LARGEST_FULL^2 bytes = 288 MB
+LARGEST_FULL = 6000  # weights; Hessian, two copies and factor: 4 · 288 MB
+ROUNDING = 1e-12  # of the mean diagonal with the bias fixed: what may be rounding
 DAMPINGS = (0.01, 0.1, 1.0)
 FACTORS = tuple(np.geomspace(0.5, 4.0, 13).tolist())
 TRIAL_ITERATIONS = 30
@@ -148,7 +149,9 @@ def round_with_feedback(hessian, weights, scale, bits):
 def curvatures(features, weights, bias, curvature):
     """Hessians (B, N, N) of the loss with the bias at its best value.
 
-    B, N = 1, d for "output"; C, d for "class"; 1, d C, index j C + c, for "full".
+    B, N = 1, d for "output"; C, d for "class"; 1, d C, index j C + c, for "full", with
+    1e-12 of the mean diagonal added: where the bias can undo every error, as with equal
+    features, all but rounding cancels.
     """
     samples, d = features.shape
     classes = weights.shape[1]
@@ -169,7 +172,11 @@ def curvatures(features, weights, bias, curvature):
     full = blocks.reshape(size + classes, size + classes)
     mixed = full[:size, size:]
     inverse = np.linalg.pinv(full[size:, size:], hermitian=True)
-    return (full[:size, :size] - mixed @ inverse @ mixed.T)[None]
+    hessian = full[:size, :size]
+    floor = ROUNDING * np.trace(hessian) / size
+    hessian -= mixed @ inverse @ mixed.T
+    hessian[np.diag_indices(size)] += floor
+    return hessian[None]
 
 
 def _weighted_covariance(features, mass):
