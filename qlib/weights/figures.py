@@ -85,18 +85,22 @@ def race(curves, floor=1e-7):
             marks = plotting.method_style(name)
             every = max(1, len(seconds) // 8)
             ax.plot(seconds, np.maximum(excess, floor), markevery=every, **marks)
-        ends = {name: excess[-1] for name, (_, excess) in curves.items()}
+        common = min(seconds[-1] for seconds, _ in curves.values())
+        ends = {
+            name: excess[seconds <= common].min(initial=np.inf)
+            for name, (seconds, excess) in curves.items()
+        }
         ax.set(xscale="log", yscale="log", xlabel="seconds")
         ax.set_ylabel("loss above the optimum, nats")
-        ax.set_title(f"{min(ends, key=ends.get)} ends closest to the optimum")
+        ax.set_title(f"After {common:.2g} s {min(ends, key=ends.get)} is lowest")
         ax.legend()
     return {
         "figure": figure,
         "name": "race",
         "alt": f"Loss above the optimum against seconds, for {', '.join(curves)}",
-        "caption": "One thread; the best loss so far. SGD and L-BFGS move real "
-        "weights from zero, the annealers codes of 4 bits from random ones, whose own "
-        "best loss is not zero.",
+        "caption": f"One thread; the best loss so far, drawn not below {floor:g}. SGD "
+        "and L-BFGS move real weights from zero, the annealers codes of 4 bits from "
+        "random ones, whose own best loss is not zero.",
     }
 
 
@@ -161,7 +165,7 @@ def budgets(found, evaluations):
         ax.set(xscale="log", xlabel="changes of the loss evaluated")
         ax.set_ylabel("loss at one bit, nats")
         last = _means(losses[:, -1] for losses in found.values())
-        ax.set_title(_lead(found, last, "at the largest budget"))
+        ax.set_title(_lead(found, last, "in the end"))
         ax.legend()
     return {
         "figure": figure,
@@ -199,7 +203,7 @@ def pruning(found, shares, real):
                 _points(ax, 100 * np.array(shares), _means(values), **marks)
                 first += _means([values[0] * (-1 if percent else 1)])
             ax.set(xlabel="features kept, %", ylabel=label)
-            ax.set_title(_lead(found, first, "with fewest"))
+            ax.set_title(_lead(found, first))
             if not percent:
                 ax.set_yscale("log")
         axes[2].axhline(100 * real, color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
@@ -381,7 +385,7 @@ def _lead(names, means, where=""):
     """Who is lowest, if its interval lies below all others; else that nobody is."""
     first, *others = sorted(zip(means, names, strict=True))
     apart = all(first[0].high < mean.low for mean, _ in others)
-    return f"{first[1] if apart else 'No method'} leads clearly {where}".strip()
+    return f"{first[1] + ' leads' if apart else 'No clear leader'} {where}".strip()
 
 
 def _means(rows):

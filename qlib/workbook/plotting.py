@@ -43,6 +43,7 @@ METHODS = {
     "rounding": ("#777777", "+", (0, (3, 1))),
     "second-order rounding": ("#BE8200", ">", (0, (3, 1))),
     "coordinate descent": ("#332288", "8", (0, (3, 1))),
+    "iterated descent": ("#8A8A2E", (7, 1, 0), (0, (5, 1, 1, 1))),
     "straight-through": ("#882255", "1", (0, (3, 1))),
     "straight-through, then SA": ("#117755", "2", (0, (8, 1, 1, 1))),
     "accuracy SA": ("#D55E00", "3", (0, (8, 1, 1, 1))),

@@ -34,7 +34,8 @@ def anneal_accuracy(
 
     The accuracy has no gradient, which is where annealing should shine; it is also what
     a finite sample tells least about. A proposal moves one code to a neighbouring
-    level. A sample counts as correct if its label's logit exceeds every other.
+    level, at one bit to the other. A sample counts as correct if its label's logit
+    exceeds every other.
 
     Parameters
     ----------
@@ -126,6 +127,8 @@ def _sweep(
     for k in range(order.size):
         j, c = order[k] // classes, order[k] % classes
         move = step if upward[k] else -step
+        if 2 * top == step:  # two levels: the other one
+            move = -2 * codes[j, c]
         if abs(codes[j, c] + move) > top:
             continue
         delta = move * scale[c]

@@ -15,6 +15,7 @@ from qlib.weights.quantize.annealing import (
     replica_exchange_codes,
     simulated_annealing_codes,
 )
+from qlib.weights.quantize.codes import levels
 from qlib.weights.quantize.coordinate_descent import coordinate_descent
 from qlib.weights.quantize.path_integral import path_integral_codes
 from qlib.weights.quantize.refit import refit
@@ -119,12 +120,14 @@ def annealed(
     falls geometrically through all of them. The best head met is returned.
     """
     head = best = start
+    rounds = min(rounds, sweeps)
+    edges = np.linspace(0, sweeps, rounds + 1).round().astype(int)
     for part in range(rounds):
         found = search(
             study.features,
             study.labels,
             head,
-            sweeps=max(1, sweeps // rounds),
+            sweeps=int(edges[part + 1] - edges[part]),
             l2=study.l2,
             rng=rng,
             **_part_of_ranges(search, ranges, part, rounds),
@@ -133,6 +136,34 @@ def annealed(
         heads = best, head, fitted(study, found.head)
         best = min(heads, key=lambda one: outcome(study, one).loss)
     return best
+
+
+def kicked(study, bits, start, rng, *, share, kicks):
+    """Iterated local search: coordinate descent, then kicks, each descended again.
+
+    A kick gives a `share` of the codes, drawn at random, levels at random; the result
+    is the next start if its loss is not higher.
+    """
+    best = descended(study, bits, start, rng)
+    lowest = outcome(study, best).loss
+    for _ in range(kicks):
+        codes = best.codes.copy()
+        places = rng.random(codes.shape) < share
+        codes[places] = rng.choice(levels(bits), size=places.sum())
+        head = descended(study, bits, replace(best, codes=codes), rng)
+        loss = outcome(study, head).loss
+        if loss <= lowest:
+            best, lowest = head, loss
+    return best
+
+
+def drawn(study, bits, start, rng, *, tries):
+    """Random search: the best of several heads of random codes."""
+    heads = [
+        fitted(study, replace(start, codes=rng.choice(levels(bits), start.codes.shape)))
+        for _ in range(tries)
+    ]
+    return min(heads, key=lambda one: outcome(study, one).loss)
 
 
 def _part_of_ranges(search, ranges, part, rounds):
@@ -154,9 +185,11 @@ def trained_then_annealed(study, bits, start, rng, *, training, **ways):
 
 
 METHODS = {
+    "random search": drawn,
     "rounding": rounded,
     "second-order rounding": unchanged,
     "coordinate descent": descended,
+    "iterated descent": kicked,
     "straight-through": trained,
     "SA": annealed,
     "replica exchange": partial(annealed, search=replica_exchange_codes),
@@ -183,6 +216,8 @@ def settings(name, study):
             dict(slices=4, temperature=hot / 4, field_range=(hot, hot / 1000))
             for hot in hottest
         ]
+    if name == "iterated descent":
+        return [dict(share=share) for share in (0.003, 0.01, 0.03, 0.1)]
     if name in ("SA", "replica exchange", "straight-through, then SA"):
         return [dict(temperature_range=(hot, hot / 100)) for hot in hottest]
     return [{}]
@@ -218,7 +253,15 @@ def tuned(study, bits, rng, *, sweeps):
 
 
 def with_budget(name, chosen, sweeps):
-    """Settings with the sweeps that spend as many evaluations as `sweeps` of SA."""
+    """Settings with what spends about as much as `sweeps` of SA.
+
+    Searches by Metropolis get equal evaluations. A kick and its descent take some five
+    sweeps' worth, and a random head with its refit about one.
+    """
+    if name == "iterated descent":
+        return chosen | dict(kicks=max(1, sweeps // 5))
+    if name == "random search":
+        return dict(tries=max(1, sweeps // 10))
     share = {
         "SA": 1,
         "straight-through, then SA": 1,
@@ -230,7 +273,7 @@ def with_budget(name, chosen, sweeps):
     return chosen | dict(sweeps=max(1, sweeps // share[name]))
 
 
-def compare(studies, chosen, bits, rng):
+def compare(studies, chosen, bits, *, clock, rng):
     """Every method at its settings on every study.
 
     Parameters
@@ -239,20 +282,28 @@ def compare(studies, chosen, bits, rng):
     chosen : dict
         Method to settings, as `tuned` returns them.
     bits : {1, 1.58, 2, 3, 4}
+    clock : callable
+        Seconds, monotonic.
     rng : `numpy.random.Generator`
 
     Returns
     -------
-    dict
+    outcomes : dict
         Method to an `Outcome` of (studies,) arrays.
+    seconds : dict
+        Method to seconds a study, its start not counted.
     """
     found = {name: [] for name in chosen}
+    seconds = dict.fromkeys(chosen, 0.0)
     for study in studies:
         start = second_order(study, bits)
         for name, ways in chosen.items():
+            began = clock()
             head = METHODS[name](study, bits, start, rng, **ways)
+            seconds[name] += (clock() - began) / len(studies)
             found[name].append(outcome(study, head))
-    return {name: Outcome(*np.transpose(rows)) for name, rows in found.items()}
+    outcomes = {name: Outcome(*np.transpose(rows)) for name, rows in found.items()}
+    return outcomes, seconds
 
 
 def across(found):

@@ -2,21 +2,29 @@
 
 from dataclasses import replace
 
+from qlib.weights.quantize.annealing import simulated_annealing_codes
 from qlib.weights.quantize.codes import levels
 from qlib.weights.training import train_last_layer
 from qlib.weights.trials import bits
 
 
-def heads(study, ways, width, *, lr, epochs, rng):
+def random_codes(study, width, rng):
+    """Random codes with the scales and bias that the rounded optimum has."""
+    near = bits.rounded(study, width)
+    return replace(near, codes=rng.choice(levels(width), size=near.codes.shape))
+
+
+def heads(study, *, width, sweeps, temperatures, lr, epochs, rng):
     """Weights and bias on the study's features, by method.
 
     Parameters
     ----------
     study : Study
-    ways : dict
-        Settings of SA, as `trials.bits.tuned` returns them.
     width : {1, 1.58, 2, 3, 4}
         Bits of the annealed and of the random codes.
+    sweeps : int
+    temperatures : (float, float)
+        Of annealing, which starts from random codes.
     lr, epochs
         Of SGD on the last layer, batches of 64, from zero.
     rng : `numpy.random.Generator`
@@ -24,16 +32,21 @@ def heads(study, ways, width, *, lr, epochs, rng):
     Returns
     -------
     dict
-        Method to (weights (d, C), bias (C,)); "random search" draws codes at random
-        and fits their scale and bias.
+        Method to (weights (d, C), bias (C,)); "random search" is random codes with
+        their best scale and bias.
     """
-    start = bits.second_order(study, width)
-    annealed = bits.METHODS["SA"](study, width, start, rng, **ways)
-    drawn = rng.choice(levels(width), size=start.codes.shape)
-    chance = bits.fitted(study, replace(start, codes=drawn))
-    sgd = train_last_layer(
-        study.features, study.labels, lr=lr, epochs=epochs, l2=study.l2, rng=rng
+    data = study.features, study.labels
+    start = random_codes(study, width, rng)
+    found = simulated_annealing_codes(
+        *data,
+        start,
+        sweeps=sweeps,
+        temperature_range=temperatures,
+        l2=study.l2,
+        rng=rng,
     )
+    annealed, chance = bits.fitted(study, found.head), bits.fitted(study, start)
+    sgd = train_last_layer(*data, lr=lr, epochs=epochs, l2=study.l2, rng=rng)
     return {
         "SGD": (sgd.weights, sgd.bias),
         "L-BFGS": (study.optimum.weights, study.optimum.bias),

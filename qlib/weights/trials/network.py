@@ -134,6 +134,8 @@ def last_stage(net, rows, test):
 def fine_tuning(net, stage, head, *, lr, epochs, rng):
     """`Curves` of the last stage and the head trained together from a given head.
 
+    Momentum starts anew each epoch, with the epoch's rate.
+
     Parameters
     ----------
     net : Backbone

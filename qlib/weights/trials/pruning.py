@@ -30,8 +30,8 @@ class Pruned(NamedTuple):
     refitted_accuracy: float
 
 
-def masks(model, moments, weights, keep, *, kicks, reads, sweeps, rng):
-    """Kept features by method, `keep` of them each.
+def masks(model, moments, weights, keep, *, kicks, reads, sweeps, clock, rng):
+    """Kept features by method, `keep` of them each, and the seconds that each took.
 
     Parameters
     ----------
@@ -43,23 +43,39 @@ def masks(model, moments, weights, keep, *, kicks, reads, sweeps, rng):
     kicks : int
         Of the iterated local search after greedy elimination.
     reads, sweeps : int
-        Of annealing with swap moves.
+        Of annealing with swap moves; random search takes the best of `reads` masks.
+    clock : callable
+        Seconds, monotonic.
     rng : `numpy.random.Generator`
 
     Returns
     -------
-    dict
+    kept : dict
         Method to (d,) bool array.
+    seconds : dict
     """
-    annealed = pruning.anneal(model, keep, num_reads=reads, num_sweeps=sweeps, seed=rng)
-    return {
-        "random search": pruning.random_mask(model.num_spins, keep, rng),
-        "magnitude": pruning.largest(pruning.removal_costs(model), keep),
-        "greedy": pruning.backward_elimination(model, keep).kept,
-        "greedy and swap": pruning.greedy_swap(model, keep, kicks=kicks, rng=rng).kept,
-        "SA": annealed.kept,
-        "brain surgeon": pruning.refitted_elimination(moments, weights, keep),
+    d = model.num_spins
+    norms = pruning.weight_norms(weights, weights.shape[0] // d)
+    anneal = dict(num_reads=reads, num_sweeps=sweeps, seed=rng)
+    ways = {
+        "random search": lambda: min(
+            (pruning.random_mask(d, keep, rng) for _ in range(reads)),
+            key=lambda mask: pruning.selection(model, mask).energy,
+        ),
+        "magnitude": lambda: pruning.largest(norms, keep),
+        "greedy": lambda: pruning.backward_elimination(model, keep).kept,
+        "greedy and swap": lambda: (
+            pruning.greedy_swap(model, keep, kicks=kicks, rng=rng).kept
+        ),
+        "SA": lambda: pruning.anneal(model, keep, **anneal).kept,
+        "brain surgeon": lambda: pruning.refitted_elimination(moments, weights, keep),
     }
+    kept, seconds = {}, {}
+    for name, select in ways.items():
+        began = clock()
+        kept[name] = select()
+        seconds[name] = clock() - began
+    return kept, seconds
 
 
 def fisher_model(study: Study):
@@ -105,11 +121,13 @@ def compare_masks(studies, shares, *, reads, sweeps, rng, **effort):
 
     Returns
     -------
-    dict
+    outcomes : dict
         Method to a `Pruned` of (shares, studies) arrays; "Fisher SA" anneals the
         second-order change of the loss, all others go by the output error.
+    seconds : dict
+        Method to the sum over studies and shares.
     """
-    found = {}
+    found, spent = {}, {}
     anneal = dict(num_reads=reads, num_sweeps=sweeps, seed=rng)
     for study in studies:
         weights = study.optimum.weights
@@ -119,12 +137,15 @@ def compare_masks(studies, shares, *, reads, sweeps, rng, **effort):
         for share in shares:
             keep = max(1, round(share * model.num_spins))
             ways = dict(reads=reads, sweeps=sweeps, rng=rng, **effort)
-            kept = masks(model, moments, weights, keep, **ways)
+            kept, seconds = masks(model, moments, weights, keep, **ways)
+            for name, one in seconds.items():
+                spent[name] = spent.get(name, 0.0) + one
             kept["Fisher SA"] = pruning.anneal(fisher, keep, **anneal).kept
             for name, mask in kept.items():
                 found.setdefault(name, []).append(pruned(study, moments, mask))
     shape = len(studies), len(shares)
-    return {
+    outcomes = {
         name: Pruned(*(np.reshape(part, shape).T for part in np.transpose(rows)))
         for name, rows in found.items()
     }
+    return outcomes, spent

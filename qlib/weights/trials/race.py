@@ -3,15 +3,13 @@
 The clock is the caller's, so that only a notebook's timed cells read one.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from qlib.weights.convex import fit_softmax
 from qlib.weights.quantize.annealing import simulated_annealing_codes
 from qlib.weights.quantize.codes import levels
 from qlib.weights.training import train_last_layer
-from qlib.weights.trials.bits import rounded
+from qlib.weights.trials.heads import random_codes
 
 BITS = 4
 
@@ -63,7 +61,7 @@ def race(study, *, lr, epochs, iterations, sweeps, proposals, temperatures, cloc
         Method to (seconds, excess) arrays.
     """
     data = study.features, study.labels
-    start = _random_codes(study, rng)
+    start = random_codes(study, BITS, rng)
     walk = dict(l2=study.l2, temperature_range=temperatures, rng=rng)
     simulated_annealing_codes(*data, start, sweeps=1, **walk)  # compiled off the clock
     watches = {"SGD": Stopwatch(clock)}
@@ -94,12 +92,6 @@ def race(study, *, lr, epochs, iterations, sweeps, proposals, temperatures, cloc
     return {name: watch.above(study.optimum.loss) for name, watch in watches.items()}
 
 
-def _random_codes(study, rng):
-    """Random codes with the scales of the rounded optimum: annealing's own start."""
-    near = rounded(study, BITS)
-    return replace(near, codes=rng.choice(levels(BITS), size=near.codes.shape))
-
-
 def tuned_rate(study, rates, *, epochs, rng):
     """The learning rate with which SGD on the last layer ends at the lowest loss."""
     ways = dict(epochs=epochs, l2=study.l2, rng=rng)
@@ -111,24 +103,23 @@ def tuned_rate(study, rates, *, epochs, rng):
     return rates[int(np.argmin(losses))]
 
 
-def proposal_costs(study, *, proposals, repeats, clock, rng):
+def proposal_costs(study, *, proposals, repeats, temperatures, clock, rng):
     """Seconds a proposal of annealing by exact changes and by forward passes.
 
     Parameters
     ----------
     study : Study
     proposals : int
-        Of a forward pass each, in every repeat; by exact changes it is one sweep.
+        Of a forward pass each, in every repeat; by exact changes it is twenty sweeps.
     repeats : int
-    clock, rng
+    temperatures, clock, rng
         As for `race`.
 
     Returns
     -------
     exact, naive : (repeats,) arrays
     """
-    start = rounded(study, BITS)
-    cold = (1e-9, 1e-9)
+    start = random_codes(study, BITS, rng)
     exact, naive = [], []
     for _ in range(repeats):
         timed = Stopwatch(clock)
@@ -136,15 +127,15 @@ def proposal_costs(study, *, proposals, repeats, clock, rng):
             study.features,
             study.labels,
             start,
-            sweeps=2,
-            temperature_range=cold,
+            sweeps=20,
+            temperature_range=temperatures,
             l2=study.l2,
             rng=rng,
             callback=lambda step, state, timed=timed: timed.note(state.best_loss),
         )
-        exact.append(np.diff(timed.seconds)[0] / (found.proposals / 2))
+        exact.append(timed.seconds[-1] / found.proposals)
         timed = Stopwatch(clock)
-        _naive(study, start, proposals, cold, timed, rng)
+        _naive(study, start, proposals, temperatures, timed, rng)
         naive.append(timed.seconds[-1] / proposals)
     return np.array(exact), np.array(naive)
 

@@ -45,7 +45,8 @@ def compare_channels(net, draws, head, *, block, test, share, **effort):
         moments = pruning.patch_moments(activations, kernel.shape[2:])
         model = pruning.moments_qubo(moments, weights)
         keep = max(1, round(share * model.num_spins))
-        for name, kept in masks(model, moments, weights, keep, **effort).items():
+        selected, _ = masks(model, moments, weights, keep, **effort)
+        for name, kept in selected.items():
             layers = (
                 pruning.prune_weights(moments, weights, kept),
                 pruning.least_squares_refit(moments, weights, kept),

@@ -105,14 +105,14 @@ def standardise(features, *, most=None):
 
 
 def draw_studies(train, test, *, size, repeats, l2, rng):
-    """Draw training samples, every class in its share, once for every repeat.
+    """Draw training samples that no two repeats share, every class in its share.
 
     Parameters
     ----------
     train, test : (features, labels) pairs
         Features (n, d), best standardised by `standardise`.
     size : int
-        Training samples a study, at most n.
+        Training samples a study; `size` times `repeats` at most n.
     repeats : int
     l2 : float
         See `Study`.
@@ -123,9 +123,15 @@ def draw_studies(train, test, *, size, repeats, l2, rng):
     list of Study
     """
     features, labels = train
-    studies = []
+    if not 1 <= size * repeats <= labels.size:
+        raise ValueError(
+            f"size: got {size} for {repeats} repeats; allowed: 1 to "
+            f"{labels.size // repeats}"
+        )
+    studies, left = [], np.arange(labels.size)
     for _ in range(repeats):
-        rows = stratified_subset(labels, size, rng)
+        drawn = stratified_subset(labels[left], size, rng)
+        rows, left = left[drawn], np.delete(left, drawn)
         chosen = features[rows], labels[rows]
         optimum = fit_softmax(
             *chosen, classes=labels.max() + 1, l2=l2, tolerance=TOLERANCE
