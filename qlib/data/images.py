@@ -128,7 +128,11 @@ def load_images(name, *, root=None, download=False, checksums=None):
             f"name: got {name!r}; allowed: 'digits', 'cifar10', 'cifar10-jpeg', "
             "'cifar100', 'fashion-mnist'"
         )
-    expected = {**_MD5, _JPEG_ZIP: _JPEG_DIGEST, **(checksums or {})}
+    expected = {**_MD5, _JPEG_ZIP: _JPEG_DIGEST}
+    unknown = set(checksums or {}) - set(expected)
+    if unknown:
+        raise ValueError(f"checksums: got {unknown}; allowed: {', '.join(expected)}")
+    expected |= checksums or {}
     places = archives.folders(root)
     if name == "cifar10-jpeg":
         target = archives.DOWNLOADS if root is None else root

@@ -319,6 +319,8 @@ def test_changed_jpegs_are_refused_even_with_right_crcs(tmp_path, downloads):
 def test_unknown_name_and_root_are_refused(tmp_path):
     with pytest.raises(ValueError, match="name: got 'mnist'; allowed: 'digits'"):
         load_images("mnist")
+    with pytest.raises(ValueError, match=r"checksums: got {'mine.zip'}; allowed: cif"):
+        load_images("cifar10", root=tmp_path, checksums={"mine.zip": "0"})
     with pytest.raises(ValueError, match=r"root: got .*nowhere"):
         load_images("cifar10", root=tmp_path / "nowhere")
 

@@ -202,8 +202,9 @@ def test_enumeration_refuses_more_than_twenty_channels():
         pruning.enumerate_masks(removal_model(np.eye(21)), 3)
 
 
-@pytest.mark.parametrize("penalty", [0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("penalty", [0, -1.0, np.nan, np.inf, 2.0])
 def test_bad_penalties_are_refused_by_name(penalty):
+    """A good one too where no sampler needs it."""
     with pytest.raises(ValueError, match=r"^penalty: got"):
         pruning.anneal(removal_model(np.eye(4)), 2, penalty=penalty)
 
