@@ -198,6 +198,14 @@ def propose(place, size, draw):
 
 
 @njit(cache=True, nogil=True)
+def keep_best(arrays, places, best_places, best_losses, r):
+    """Copy the codes of walker r if its loss is its lowest so far."""
+    if arrays.loss[r] < best_losses[r]:
+        best_losses[r] = arrays.loss[r]
+        best_places[r] = places[r]
+
+
+@njit(cache=True, nogil=True)
 def metropolis_sweep(
     arrays, places, best_places, best_losses, grid, scale, temperatures, orders, draws
 ):
@@ -226,7 +234,5 @@ def metropolis_sweep(
                 head_kernels.apply(arrays, r, j, c, delta, change)
                 places[r, j, c] = target
                 accepted[r] += 1
-                if arrays.loss[r] < best_losses[r]:
-                    best_losses[r] = arrays.loss[r]
-                    best_places[r] = places[r]
+                keep_best(arrays, places, best_places, best_losses, r)
     return evaluations, accepted

@@ -8,7 +8,7 @@ from numba import njit
 from qlib.annealing.problem import number_between, positive_integer
 from qlib.weights import head_kernels
 from qlib.weights.arguments import falling_range
-from qlib.weights.quantize.code_moves import EXCESS_LOSS, Walkers, propose
+from qlib.weights.quantize.code_moves import EXCESS_LOSS, Walkers, keep_best, propose
 
 HOPPING_RANGE = (1.0, 1e-3)
 """Field over P T at the start and the end: slices nearly free, then locked.
@@ -165,9 +165,7 @@ def slice_sweep(
                 head_kernels.apply(arrays, k, j, c, delta, change)
                 places[k, j, c] = target
                 accepted[k] += 1
-                if arrays.loss[k] < best_losses[k]:
-                    best_losses[k] = arrays.loss[k]
-                    best_places[k] = places[k]
+                keep_best(arrays, places, best_places, best_losses, k)
     return evaluations, accepted
 
 
@@ -205,7 +203,5 @@ def worldline_sweep(
             head_kernels.apply(arrays, k, j, c, deltas[k], changes[k])
             places[k, j, c] = targets[k]
             accepted[k] += 1
-            if arrays.loss[k] < best_losses[k]:
-                best_losses[k] = arrays.loss[k]
-                best_places[k] = places[k]
+            keep_best(arrays, places, best_places, best_losses, k)
     return evaluations, accepted
