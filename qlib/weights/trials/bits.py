@@ -255,11 +255,11 @@ def tuned(study, bits, rng, *, sweeps):
 def with_budget(name, chosen, sweeps):
     """Settings with what spends about as much as `sweeps` of SA.
 
-    Searches by Metropolis get equal evaluations. A kick and its descent take some five
-    sweeps' worth, and a random head with its refit about one.
+    Searches by Metropolis get equal evaluations. A kick with its descent and refits
+    takes about as long as forty sweeps, and a random head with its refit as ten.
     """
     if name == "iterated descent":
-        return chosen | dict(kicks=max(1, sweeps // 5))
+        return chosen | dict(kicks=max(1, sweeps // 40))
     if name == "random search":
         return dict(tries=max(1, sweeps // 10))
     share = {

@@ -100,7 +100,7 @@ def tuned_rate(study, rates, *, epochs, rng):
         for rate in rates
     ]
     losses = [study.loss(fit.weights, fit.bias) for fit in fits]
-    return rates[int(np.argmin(losses))]
+    return rates[int(np.nanargmin(losses))]
 
 
 def proposal_costs(study, *, proposals, repeats, temperatures, clock, rng):
