@@ -5,7 +5,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from qlib.data import Images
+from qlib.weights.features import features
 from qlib.weights.resnet import build_resnet
+from qlib.weights.trials.network import Backbone
 from qlib.weights.trials.studies import draw_studies, standardise
 
 
@@ -31,6 +34,15 @@ def network():
                 draw = torch.rand(tensor.shape, generator=generator)
                 tensor.copy_(low + (high - low) * draw)
     return model
+
+
+@pytest.fixture
+def net(network, images):
+    """The network with its images at size 32 for training and, reversed, for tests."""
+    labels = np.array([0, 1, 2] * 4)
+    data = Images("noise", "noise", images, labels, images[::-1], labels, tuple("abc"))
+    made = [features(network, part, size=32) for part in (data.train_x, data.test_x)]
+    return Backbone(network, data, *made, "scratch", 32)
 
 
 @pytest.fixture(scope="session")

@@ -1,75 +1,97 @@
-"""Codes of a BatchNorm by every method against a forward pass written out."""
+"""Codes of a network's last BatchNorm by every method, against the network itself."""
+
+import copy
 
 import numpy as np
 import pytest
 
+from qlib.weights import batchnorm
+from qlib.weights.inject import inject_batchnorm, inject_head
+from qlib.weights.probes import batchnorm_parameters
 from qlib.weights.quantize.calibration import cross_entropy
-from qlib.weights.trials.batchnorm import Block, compare_codes
+from qlib.weights.training import evaluate
+from qlib.weights.trials import batchnorm as trials
 
-CHANNELS, CLASSES = 5, 3
-
-
-def draw(n, seed):
-    """A block whose labels depend on its channels."""
-    rng = np.random.default_rng(seed)
-    inputs = rng.normal(size=(n, CHANNELS, 4))
-    labels = rng.integers(CLASSES, size=n)
-    inputs += np.eye(CLASSES, CHANNELS)[labels][:, :, None]
-    return Block(inputs, 0.3 * rng.normal(size=inputs.shape), labels)
+ROWS, TEST, L2 = np.arange(10), np.arange(7), 0.1
+EFFORT = dict(l2=L2, sweeps=8, steps=20)
+CHOSEN = dict(temperatures=(1e-3, 1e-5), learning_rate=1.0)
 
 
-def forward(block, head, gamma, beta):
-    sums = gamma[:, None] * block.inputs + beta[:, None] + block.skip
-    return np.maximum(sums, 0).mean(axis=2) @ head[0] + head[1]
+def compare(net, bits, **effort):
+    ways = EFFORT | CHOSEN | effort | dict(bits=bits, rng=np.random.default_rng(1))
+    return trials.compare_codes(net, ROWS, TEST, **ways)
 
 
-@pytest.fixture(scope="module")
-def problem():
-    rng = np.random.default_rng(0)
-    head = 2 * np.eye(CHANNELS, CLASSES) + 0.3 * rng.normal(size=(CHANNELS, CLASSES))
-    gamma, beta = rng.uniform(0.5, 1.5, CHANNELS), 0.2 * rng.normal(size=CHANNELS)
-    return draw(80, 1), draw(40, 2), (head, rng.normal(size=CLASSES)), gamma, beta
+def network_with(net, head, gamma, beta):
+    model = inject_head(copy.deepcopy(net.model), *head)
+    inject_batchnorm(model, gamma, beta)
+    return model
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_every_search_ends_at_or_below_its_start(bits, problem):
-    block, test, head, gamma, beta = problem
-    found, again = (
-        compare_codes(
-            *problem, bits=bits, sweeps=30, steps=60, rng=np.random.default_rng(3)
-        )
-        for _ in range(2)
-    )
-    assert found == again
-    loss, accuracy = found["unchanged"]
-    logits = forward(block, head, gamma, beta)
-    assert loss == pytest.approx(cross_entropy(logits, block.labels), abs=1e-12)
-    chosen = forward(test, head, gamma, beta).argmax(axis=1)
-    assert accuracy == np.mean(chosen == test.labels)
-    assert found["L-BFGS"][0] < loss
+@pytest.mark.parametrize("bits", [1, 2])
+def test_every_search_ends_at_or_below_its_start(bits, net):
+    found = compare(net, bits)
+    assert found == compare(net, bits)
+    assert found["L-BFGS"][0] <= found["unchanged"][0]
     for name in ("coordinate descent", "straight-through", "SA"):
         assert found[name][0] <= found["rounding"][0] + 1e-12, name
-    lowest = min(one[0] for one in found.values())
-    assert found["L-BFGS"][0] == pytest.approx(lowest, abs=1e-2)
 
 
-def test_finer_codes_come_nearer_to_the_real_values(problem):
-    """With 8 bits the grid's steps are 1/255 of the range of scales and shifts."""
-    ways = dict(sweeps=5, steps=60, rng=np.random.default_rng(4))
-    fine = compare_codes(*problem, bits=8, **ways)
-    coarse = compare_codes(*problem, bits=1, **ways)
-    real = fine["L-BFGS"][0]
-    assert coarse["L-BFGS"][0] == real
-    assert abs(fine["rounding"][0] - real) < 0.05 * (coarse["rounding"][0] - real)
+def test_losses_and_accuracies_are_the_networks(net):
+    """For trained values and rounded ones, put back into the network."""
+    found, values = compare(net, 2), batchnorm_parameters(net.model)
+    head, images = trials.best_head(net, ROWS, L2), net.images
+    codes = batchnorm.nearest(*values, 2)
+    for name, pair in (("unchanged", values), ("rounding", (codes.gamma, codes.beta))):
+        model = network_with(net, head, *pair)
+        train, test = images.train_x[ROWS], images.test_x[TEST]
+        own = evaluate(model, train, images.train_y[ROWS], size=net.size)
+        assert found[name][0] == pytest.approx(own.loss, abs=1e-5)
+        shown = evaluate(model, test, images.test_y[TEST], size=net.size)
+        assert found[name][1] == shown.accuracy
 
 
-def test_some_of_the_samples_are_those_samples(problem):
-    block = problem[0]
-    rows = np.array([5, 0, 7])
-    some = block.take(rows)
-    head, gamma, beta = problem[2:]
-    part = forward(some, head, gamma, beta)
-    np.testing.assert_array_equal(part, forward(block, head, gamma, beta)[rows])
-    np.testing.assert_array_equal(some.labels, block.labels[rows])
-    group = some.group(head, gamma, beta)
-    np.testing.assert_allclose(group.logits, part, atol=1e-12)
+def test_finer_codes_come_nearer_to_the_trained_values(net):
+    coarse, fine = (compare(net, bits, sweeps=1, steps=1) for bits in (1, 6))
+    real = coarse["unchanged"][0]
+    far, near = (abs(one["rounding"][0] - real) for one in (coarse, fine))
+    assert near < far / 10
+
+
+def test_the_head_is_the_best_on_standardised_features(net):
+    """A shift and a stretch of raw features change nothing but the head's own terms."""
+    labels = net.images.train_y[ROWS]
+    raw = net.features[ROWS].astype(np.float64)
+    weights, bias = trials.best_head(net, ROWS, L2)
+
+    def loss(weights, bias):
+        spread = weights * raw.std(axis=0)[:, None]  # as the penalty sees them
+        data = cross_entropy(raw @ weights + bias, labels)
+        return data + L2 / 2 * np.sum(spread**2)
+
+    rng, lowest = np.random.default_rng(2), loss(weights, bias)
+    for size in (1e-3, 0.1):
+        for _ in range(5):
+            step = size * rng.normal(size=weights.shape)
+            assert loss(weights + step, bias) > lowest
+            assert loss(weights, bias + step[0]) > lowest - 1e-9
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_tuning_takes_what_ends_lowest(best, net, monkeypatch):
+    """One temperature and one rate descend, the others stay where they start."""
+
+    def searching(good):
+        def search(group, start, *, temperature_range=None, learning_rate=None, **_):
+            if good in (temperature_range, learning_rate):
+                return batchnorm.coordinate_descent(group, start)
+            return start
+
+        return search
+
+    temperatures, rate = trials.TEMPERATURES[best], trials.RATES[best]
+    monkeypatch.setattr(batchnorm, "anneal", searching(temperatures))
+    monkeypatch.setattr(batchnorm, "straight_through", searching(rate))
+    rng = np.random.default_rng(3)
+    found = trials.tuned(net, ROWS, bits=2, **EFFORT, rng=rng)
+    assert found == dict(temperatures=temperatures, learning_rate=rate)

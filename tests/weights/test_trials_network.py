@@ -7,26 +7,20 @@ import pytest
 import torch
 
 from qlib.data import Images
+from qlib.weights import pruning
 from qlib.weights.features import features, segment
 from qlib.weights.inject import inject_head
 from qlib.weights.pretraining import Pretraining
 from qlib.weights.quantize.calibration import cross_entropy
 from qlib.weights.training import evaluate
 from qlib.weights.trials import network as trials
+from qlib.weights.trials import stage as stage_trials
 from qlib.weights.trials.stage import compare_channels
 
 SIZE = 32
 LABELS = np.array([0, 1, 2] * 4)
-EFFORT = dict(kicks=5, reads=1, sweeps=20)
+EFFORT = dict(kicks=5, reads=1, sweeps=20, clock=lambda: 0.0)
 ALL = np.arange(12)
-
-
-@pytest.fixture
-def net(network, images):
-    """The fixture's network with its images for training and, reversed, for tests."""
-    data = Images("noise", "noise", images, LABELS, images[::-1], LABELS, tuple("abc"))
-    made = [features(network, part, size=SIZE) for part in (data.train_x, data.test_x)]
-    return trials.Backbone(network, data, *made, "scratch", SIZE)
 
 
 @pytest.fixture
@@ -77,6 +71,30 @@ def test_refitting_half_of_the_channels_never_raises_the_error(net, head):
         assert (one.error > 0).all(), name
     assert (found["greedy and swap"].error <= found["greedy"].error + 1e-12).all()
     assert (found["SA"].error < found["random search"].error).all()
+
+
+def test_accuracy_is_measured_on_the_network_with_the_new_kernel(
+    net, head, monkeypatch
+):
+    """By hand: its zeros remove the channels, BatchNorm's mean takes up the bias."""
+    seen = []
+
+    def spy(model, images, labels, *, size):
+        seen.append(features(model, images, size=size))
+        return evaluate(model, images, labels, size=size)
+
+    monkeypatch.setattr(stage_trials, "evaluate", spy)
+    rng, kept = np.random.default_rng(6), np.arange(64) % 3 > 0
+    by_hand = copy.deepcopy(net.model)
+    block = by_hand.layer1[1]
+    kernel = 0.1 * rng.normal(size=block.conv2.weight.shape) * kept[:, None, None]
+    layer = pruning.Refit(pruning.flatten_kernel(kernel), rng.normal(size=64))
+    stage_trials._accuracy(net, head, "layer1.1", kept, kernel.shape, layer, ALL)
+    with torch.no_grad():
+        block.conv2.weight.copy_(torch.from_numpy(kernel))
+        block.bn2.running_mean -= torch.from_numpy(layer.bias)
+    expected = features(by_hand, net.images.test_x, size=SIZE)
+    np.testing.assert_allclose(seen[0], expected, atol=1e-4)
 
 
 def test_curves_begin_at_the_heads_own_loss_whatever_the_rate(net, head):
