@@ -10,6 +10,7 @@ from qlib.annealing.problem import number_between, positive_integer
 from qlib.weights.arguments import check_samples, finite_array
 from qlib.weights.convex import loss_and_gradient
 from qlib.weights.head import check_move
+from qlib.weights.quantize.calibration import probabilities
 from qlib.weights.quantize.code_moves import propose, temperatures_between
 from qlib.weights.quantize.codes import QuantizedHead, checked_scale, levels
 
@@ -182,9 +183,7 @@ def quadratic_surrogate(features, labels, weights, bias, *, l2=0.0, blocks="full
 def _hessian(features, weights, bias, l2, full):
     n, d = features.shape
     classes = bias.size
-    logits = features @ weights + bias
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)  # (n, C)
+    p = probabilities(features @ weights + bias)  # (n, C)
     diagonal = np.empty((classes, d, d))
     for c in range(classes):
         weighted = features * (p[:, c] * (1 - p[:, c]) / n)[:, None]
@@ -268,7 +267,7 @@ def anneal_surrogate(
 
     Returns
     -------
-    QuantizedHead
+    head : QuantizedHead
         The best codes met, with scale and bias of the start.
     energies : (sweeps,) array
         After each sweep.
@@ -280,6 +279,8 @@ def anneal_surrogate(
     """
     if not isinstance(start, QuantizedHead):
         raise TypeError(f"start: got {type(start)}; allowed: a QuantizedHead")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback: got {callback!r}; allowed: None or a callable")
     sweeps, size = positive_integer("sweeps", sweeps), start.codes.size
     hot, cold = temperatures_between(temperature_range, size)
     grid, rng = levels(start.bits).astype(np.float64), np.random.default_rng(rng)
