@@ -220,6 +220,17 @@ def stratified_subset(labels, n, rng=None):
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
+def checked_images(images):
+    """`images` as an (n, H, W, C) uint8 array, C 1 or 3, else refused by name."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3):
+        raise ValueError(
+            f"images: got {images.dtype} of shape {images.shape}; allowed: uint8 "
+            "(n, H, W, C) with C 1 or 3"
+        )
+    return images
+
+
 def resize_and_normalise(images, size=64, *, mean=MEAN, std=STD, device=None):
     """A network's input: floats of one size, mean and spread, grey made three colours.
 
@@ -244,12 +255,7 @@ def resize_and_normalise(images, size=64, *, mean=MEAN, std=STD, device=None):
     import torch
     from torch.nn.functional import interpolate
 
-    images = np.asarray(images)
-    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3):
-        raise ValueError(
-            f"images: got {images.dtype} of shape {images.shape}; allowed: uint8 "
-            "(n, H, W, C) with C 1 or 3"
-        )
+    images = checked_images(images)
     if not isinstance(size, int | np.integer) or size < 1:
         raise ValueError(f"size: got {size!r}; allowed: an integer >= 1")
     if np.shape(mean) != (3,) or not np.isfinite(mean).all():

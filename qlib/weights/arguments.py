@@ -47,10 +47,10 @@ def finite_array(name, value, shape, *, dtype=np.float64):
 def class_labels(labels, samples, classes):
     """`labels` as (n,) int64 class indices in 0..classes-1."""
     labels = np.asarray(labels)
-    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
+    if labels.shape != (samples,) or samples == 0 or labels.dtype.kind not in "iu":
         raise ValueError(
             f"labels: got shape {labels.shape} of {labels.dtype}; allowed: integers of "
-            f"shape ({samples},)"
+            f"shape ({samples or 'n'},), at least one"
         )
     wrong = labels[(labels < 0) | (labels >= classes)]
     if wrong.size:

@@ -11,6 +11,7 @@ import numpy as np
 from qlib.annealing.problem import positive_integer
 from qlib.data import MEAN, STD, resize_and_normalise
 from qlib.data.archives import DOWNLOADS
+from qlib.data.images import checked_images
 
 
 def features(
@@ -55,9 +56,9 @@ def features(
     once; they write the same values to the same place.
     """
     batch_size = positive_integer("batch_size", batch_size)
-    images = np.asarray(images)
-    if images.ndim != 4 or len(images) == 0:
-        raise ValueError(f"images: got shape {images.shape}; allowed: (n, H, W, C)")
+    images = checked_images(images)
+    if len(images) == 0:
+        raise ValueError(f"images: got shape {images.shape}; allowed: at least one")
     size = positive_integer("size", size)
     folder = DOWNLOADS / "features" if cache_dir is None else Path(cache_dir)
     folder.mkdir(parents=True, exist_ok=True)

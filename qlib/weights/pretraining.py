@@ -15,6 +15,7 @@ import numpy as np
 from qlib.annealing.problem import number_between, positive_integer
 from qlib.data import resize_and_normalise
 from qlib.data.archives import DOWNLOADS
+from qlib.data.images import checked_images
 from qlib.weights.arguments import below_one
 from qlib.weights.features import array_digest
 from qlib.weights.resnet import build_resnet
@@ -104,7 +105,7 @@ def pretrain(images, labels, settings=None, *, folder=None, device=None, callbac
         on one machine the result is the same.
     """
     settings = Pretraining() if settings is None else settings
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = checked_images(images), np.asarray(labels)
     if labels.shape != (len(images),) or len(labels) < settings.batch_size:
         raise ValueError(
             f"labels: got shape {labels.shape} for {len(images)} images; allowed: one "

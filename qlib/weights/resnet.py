@@ -1,6 +1,7 @@
 """ResNets of torchvision with weights from ImageNet, from a file, or drawn anew."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from qlib.annealing.problem import positive_integer
@@ -62,11 +63,13 @@ def build_resnet(
     if weights == "imagenet":
         state = _read(_imagenet(arch, download), arch)
     elif weights != "scratch":
+        allowed = "allowed: 'imagenet', 'scratch' or the path of a state dict"
+        if not isinstance(weights, str | os.PathLike):
+            raise TypeError(f"weights: got {weights!r}; {allowed}")
         path = Path(weights)
         if not path.is_file():
             raise FileNotFoundError(
-                f"weights: got {str(path)!r}, which is not a file; allowed: "
-                "'imagenet', 'scratch' or the path of a state dict"
+                f"weights: got {str(path)!r}, which is not a file; {allowed}"
             )
         state = _read(path, arch)
     outputs = classes or (1000 if state is None else state["fc.weight"].shape[0])

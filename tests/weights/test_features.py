@@ -103,6 +103,9 @@ def test_last_stage_of_stage_inputs_is_the_network(network, images):
 def test_no_images_are_refused(network, kept):
     with pytest.raises(ValueError, match="images: got shape"):
         features(network, np.zeros((0, 8, 8, 3), np.uint8), **kept)
+    with pytest.raises(ValueError, match="images: got float64"):
+        features(network, np.zeros((1, 8, 8, 3)), **kept)
+    assert list(kept["cache_dir"].iterdir()) == []
     with pytest.raises(ValueError, match="batch_size: got 0"):
         features(network, np.zeros((1, 8, 8, 3), np.uint8), batch_size=0)
     with pytest.raises(ValueError, match="images: got shape"):

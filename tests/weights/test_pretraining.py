@@ -118,4 +118,6 @@ def test_bad_labels_are_refused(digits, tmp_path):
             pretrain(x, wrong, SHORT, folder=tmp_path)
     with pytest.raises(ValueError, match="at least batch_size = 32"):
         pretrain(x[:31], y[:31], SHORT, folder=tmp_path)
+    with pytest.raises(ValueError, match="images: got float64"):
+        pretrain(x / 255, y, SHORT, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -75,6 +75,8 @@ def test_bad_weights_are_refused_by_name(tmp_path):
     path.write_bytes(path.read_bytes()[:100_000])
     with pytest.raises(ValueError, match="not a whole state dict"):
         build_resnet(weights=path)
+    with pytest.raises(TypeError, match="weights: got None"):
+        build_resnet(weights=None)
     with pytest.raises(ValueError, match="arch: got 'vgg11'"):
         build_resnet("vgg11")
     with pytest.raises(ValueError, match="classes: got 0"):

@@ -150,6 +150,8 @@ def test_bad_input_of_fine_tuning_is_refused(network, images):
     for labels in (LABELS[:-1], LABELS + 1, LABELS.astype(float)):
         with pytest.raises(ValueError, match="labels: "):
             fine_tune(network, images, labels, lr=0.1)
+    with pytest.raises(ValueError, match=r"labels: got shape .* at least one"):
+        fine_tune(network, images[:0], LABELS[:0], lr=0.1)
     with pytest.raises(ValueError, match="parameters: got 'head'"):
         fine_tune(network, images, LABELS, lr=0.1, parameters="head")
     with pytest.raises(ValueError, match="images: got a tensor"):

@@ -62,8 +62,8 @@ class ReplicaExchangeSampler(IsingSampler):
 
     Notes
     -----
-    O(num_reads · num_sweeps · K (n + couplings)), float32 fields; all reads at once, 5 n
-    bytes a replica. The interrupt function is polled every 100 rounds.
+    O(num_reads · num_sweeps · K (n + couplings)), float32 fields. All reads move at
+    once, 5 n bytes a replica. The interrupt function is polled every 100 rounds.
 
     References
     ----------
