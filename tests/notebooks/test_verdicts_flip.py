@@ -4,9 +4,10 @@ In 01 QIA is replaced: proposals ten boxes wide, folded back and always accepted
 uniform points. Such a walk is never stuck and visits every basin, and it does not find
 the minimum.
 
-In 02 SA is replaced: masks are drawn at random, and so are codes, a draw for every ten
-sweeps, each with scale and bias fitted as all methods have. Of the claims about codes
-and masks most hold neither way; there the measured values must move.
+In 02 SA is replaced where it chooses one-bit codes and masks: they are drawn at random,
+the codes with scale and bias fitted as all methods have. No claim of those holds with
+SA itself, so that their measured values must move. SGD on the last layer is replaced by
+a random head, and annealing, which does not beat SGD, beats that.
 """
 
 import json
@@ -36,24 +37,27 @@ FIRST = {
 }
 GENERATOR = "rng = np.random.default_rng(seed)"
 RANDOM_CODES = f"""{GENERATOR}
-from dataclasses import replace
 from types import SimpleNamespace
-from qlib.weights.quantize.codes import levels
+from qlib.weights.trials import heads as heads_trials
 
-def random_search(study, width, start, rng, *, sweeps, **ignored):
-    drawn = rng.choice(levels(width), size=(1 + sweeps // 10, *start.codes.shape))
-    heads = [bits.fitted(study, replace(start, codes=codes)) for codes in drawn]
-    return min(heads, key=lambda head: bits.outcome(study, head).loss)
+def random_search(study, width, start, rng, **ignored):
+    return bits.drawn(study, width, start, rng, tries=10)
 
 def random_mask(model, keep, *, seed, **ignored):
     mask = pruning.pruning.random_mask(model.num_spins, keep, seed)
     return SimpleNamespace(kept=mask)
 
+def random_head(features, labels, *, rng, **ignored):
+    shape = features.shape[1], labels.max() + 1
+    weights = rng.normal(size=shape) / np.sqrt(shape[0])
+    return SimpleNamespace(weights=weights, bias=np.zeros(shape[1]))
+
 bits.METHODS["SA"] = random_search
 pruning.pruning.anneal = random_mask
+heads_trials.train_last_layer = random_head
 """
-SECOND = {CLAIMS["convergence"]["text"]}
-MOVED = {"escapes": 0.3, "binary loss": 0.3, "path integral": -0.3, "pruning": 1.0}
+SECOND = {CLAIMS[key]["text"] for key in ("escapes", "convergence", "accuracy")}
+MOVED = {"binary loss": 0.3, "path integral": -0.3, "pruning": 1.0, "overfits": 0.1}
 SWAPS = [
     pytest.param("01_rastrigin", QIA, RANDOM_POINTS, FIRST, {}, id="01"),
     pytest.param(

@@ -83,16 +83,14 @@ def test_more_random_heads_are_never_worse(study):
     assert losses[2] < losses[0]
 
 
-def test_kicks_only_ever_improve_on_descent(study):
-    start, losses = bits.second_order(study, 1), []
-    for kicks in (1, 5, 20):
-        rng = np.random.default_rng(10)
-        head = bits.kicked(study, 1, start, rng, share=0.03, kicks=kicks)
-        losses.append(loss(study, head))
-    descended = bits.descended(study, 1, start, np.random.default_rng(10))
-    losses.insert(0, loss(study, descended))
-    assert (np.diff(losses) <= 0).all()
-    assert losses[-1] < losses[0]
+@pytest.mark.parametrize("share", [0.03, 0.5])
+def test_kicks_never_end_above_descent(share, study):
+    """The seed descends alike first; at half of the codes a kick mostly leads up."""
+    start = bits.second_order(study, 1)
+    ways = dict(share=share, kicks=10, rng=np.random.default_rng(10))
+    kicked = loss(study, bits.kicked(study, 1, start, **ways))
+    first = bits.descended(study, 1, start, np.random.default_rng(10))
+    assert kicked <= loss(study, first)
 
 
 def test_descent_leaves_no_single_code_to_improve(study):
