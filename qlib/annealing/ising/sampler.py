@@ -1,5 +1,6 @@
 """What every sampler of Ising models shares: arguments, conversion, the answer."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, log
@@ -209,9 +210,9 @@ class IsingSampler(dimod.Sampler):
         """First and last inverse temperature of a model of n >= 1 spins."""
         return default_beta_range(model)
 
+    @abstractmethod
     def _run(self, model, settings):
         """Spins (num_reads, n) int8 of a model of n >= 1 spins, and a dict of info."""
-        raise NotImplementedError
 
 
 def default_beta_range(model):
