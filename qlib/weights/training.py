@@ -51,6 +51,7 @@ def train_last_layer(
     epochs=30,
     batch_size=64,
     momentum=0.9,
+    cosine=False,
     l2=0.0,
     classes=None,
     start=None,
@@ -75,6 +76,9 @@ def train_last_layer(
         64 in the study under test.
     momentum : float
         In [0, 1). The customary value.
+    cosine : bool
+        Whether the rate falls to zero as a half cosine over the epochs, so that SGD
+        ends at the minimum instead of about it; else it is constant.
     l2 : float
         >= 0; adds l2/2 ‖W‖² to the loss (not for the bias).
     classes : int or None
@@ -109,6 +113,7 @@ def train_last_layer(
     speed, bias_speed = np.zeros_like(weights), np.zeros_like(bias)
     history = [_assess(features @ weights + bias, labels)]
     for epoch in range(positive_integer("epochs", epochs)):
+        rate = lr * (1 + np.cos(np.pi * epoch / epochs)) / 2 if cosine else lr
         order = rng.permutation(n)
         for first in range(0, n, batch_size):
             chosen = order[first : first + batch_size]
@@ -118,8 +123,8 @@ def train_last_layer(
             slope /= len(chosen)
             speed = momentum * speed + x.T @ slope + l2 * weights
             bias_speed = momentum * bias_speed + slope.sum(axis=0)
-            weights -= lr * speed
-            bias -= lr * bias_speed
+            weights -= rate * speed
+            bias -= rate * bias_speed
         history.append(_assess(features @ weights + bias, labels))
         if callback is not None:
             callback(epoch, weights, bias)

@@ -6,7 +6,7 @@ its codes in the end, so that methods differ by their codes alone.
 """
 
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -63,8 +63,12 @@ def rounded(study, bits, start=None, rng=None):
     return fitted(study, round_to_nearest(optimum.weights, optimum.bias, bits))
 
 
+@lru_cache(maxsize=64)
 def second_order(study, bits):
-    """Rounding weight by weight, the rest compensating: where every search starts."""
+    """Rounding weight by weight, the rest compensating: where every search starts.
+
+    It is the costliest step of a comparison, has no randomness, and is kept.
+    """
     return second_order_rounding(
         study.features,
         study.labels,

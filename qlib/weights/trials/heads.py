@@ -26,7 +26,7 @@ def heads(study, *, width, sweeps, temperatures, lr, epochs, rng):
     temperatures : (float, float)
         Of annealing, which starts from random codes.
     lr, epochs
-        Of SGD on the last layer, batches of 64, from zero.
+        Of SGD on the last layer, batches of 64, from zero; the rate falls to zero.
     rng : `numpy.random.Generator`
 
     Returns
@@ -46,7 +46,8 @@ def heads(study, *, width, sweeps, temperatures, lr, epochs, rng):
         rng=rng,
     )
     annealed, chance = bits.fitted(study, found.head), bits.fitted(study, start)
-    sgd = train_last_layer(*data, lr=lr, epochs=epochs, l2=study.l2, rng=rng)
+    ways = dict(epochs=epochs, cosine=True, l2=study.l2, rng=rng)
+    sgd = train_last_layer(*data, lr=lr, **ways)
     return {
         "SGD": (sgd.weights, sgd.bias),
         "L-BFGS": (study.optimum.weights, study.optimum.bias),

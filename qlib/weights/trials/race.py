@@ -69,6 +69,7 @@ def race(study, *, lr, epochs, iterations, sweeps, proposals, temperatures, cloc
         *data,
         lr=lr,
         epochs=epochs,
+        cosine=True,
         l2=study.l2,
         rng=rng,
         callback=lambda epoch, *head: watches["SGD"].note(lambda: study.loss(*head)),
@@ -94,7 +95,7 @@ def race(study, *, lr, epochs, iterations, sweeps, proposals, temperatures, cloc
 
 def tuned_rate(study, rates, *, epochs, rng):
     """The learning rate with which SGD on the last layer ends at the lowest loss."""
-    ways = dict(epochs=epochs, l2=study.l2, rng=rng)
+    ways = dict(epochs=epochs, cosine=True, l2=study.l2, rng=rng)
     fits = [
         train_last_layer(study.features, study.labels, lr=rate, **ways)
         for rate in rates

@@ -1,5 +1,6 @@
 """Samples on which heads are trained and tested, drawn several times."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ TOLERANCE = 1e-6
 """Largest slope left at the optimum: its loss is then right to 1e-9 nats or so."""
 
 
-class Study(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Study:
     """One draw of training samples with its convex optimum.
 
     Attributes
