@@ -158,3 +158,16 @@ def test_bad_input_of_fine_tuning_is_refused(network, images):
         fine_tune(network, torch.zeros(12, 256, 2, 2), LABELS, lr=0.1)
     with pytest.raises(ValueError, match="lr: got -1"):
         fine_tune(network, images, LABELS, lr=-1)
+
+
+def test_a_rate_that_falls_to_zero_ends_nearer_to_the_minimum():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(200, 5)), rng.integers(3, size=200)
+    lowest = fit_softmax(features, labels, l2=0.01).loss
+    ways = dict(lr=0.1, epochs=100, l2=0.01, rng=0)
+
+    def excess(**how):
+        end = train_last_layer(features, labels, **ways, **how)
+        return end.loss[-1] + 0.005 * np.sum(end.weights**2) - lowest
+
+    assert 0 <= excess(cosine=True) < 0.1 * excess(cosine=False)
