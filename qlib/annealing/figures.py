@@ -7,7 +7,8 @@ caption. Titles state what the drawn data say.
 import numpy as np
 from matplotlib import pyplot as plt
 
-from qlib.annealing import compare, measure
+from qlib import intervals
+from qlib.annealing import measure
 from qlib.workbook import plotting
 
 THIRDS = ("early", "middle", "late")
@@ -137,8 +138,10 @@ def stagnation(outcomes, stuck, breadth, form):
         for place, (name, (shares, basins)) in enumerate(outcomes.items()):
             marks = {**plotting.method_style(name), "linestyle": "", "capsize": 3}
             shift = 0.2 * (place - (len(outcomes) - 1) / 2)
-            _points(axes[0], np.arange(3) + shift, map(compare.mean, shares.T), **marks)
-            _points(axes[1], [place], [compare.mean(basins)], **marks)
+            _points(
+                axes[0], np.arange(3) + shift, map(intervals.mean, shares.T), **marks
+            )
+            _points(axes[1], [place], [intervals.mean(basins)], **marks)
         axes[0].set_xticks(range(3), THIRDS)
         axes[0].set(xlabel="third of the budget", ylabel="share of iterations stuck")
         axes[0].set_title(f"{form.capitalize()}: QIA − SA = {stuck.value:+.3f}")
@@ -163,7 +166,7 @@ def curves(estimates, name, *, title, xlabel, ylabel="ERT, evaluations", yscale=
     Parameters
     ----------
     estimates : dict
-        Method name to a dict from the setting's value to a `measure.Estimate`;
+        Method name to a dict from the setting's value to a `intervals.Estimate`;
         infinite values are left out.
     name, title, xlabel, ylabel : str
     yscale : {"log", "linear"}
@@ -196,7 +199,7 @@ def variants(
     Parameters
     ----------
     estimates : dict
-        Variant to `measure.Estimate`, from top to bottom.
+        Variant to `intervals.Estimate`, from top to bottom.
     name, title, xlabel : str
     method : str
         Whose colour and marker the rows have.
@@ -236,7 +239,7 @@ def running_times(evaluations, ert, budget, title):
     evaluations : dict
         Method name to (runs, targets) evaluations, inf where not reached.
     ert : dict
-        Method name to the `measure.Estimate` of its expected running time.
+        Method name to the `intervals.Estimate` of its expected running time.
     budget : int
         Right end of the ECDF's axis.
     title : str

@@ -15,7 +15,7 @@ from math import e, pi
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 
 
 @dataclass(frozen=True, eq=False)

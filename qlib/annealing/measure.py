@@ -1,19 +1,10 @@
 """What is measured on finished runs: success, running time, stagnation, breadth."""
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.stats import binomtest
 
-from qlib.annealing.problem import number_between, positive_integer
-
-
-class Estimate(NamedTuple):
-    """A value with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
+from qlib.arguments import number_between, positive_integer
+from qlib.intervals import RESAMPLES, Estimate
 
 
 def success_rate(success, *, confidence=0.95):
@@ -86,6 +77,39 @@ def expected_running_time(nfev, success, *, confidence=0.95, resamples=2000, rng
     tail = (1 - confidence) / 2
     low, high = np.quantile(times, [tail, 1 - tail], method="inverted_cdf")
     return Estimate(float(nfev.sum() / success.sum()), float(low), float(high))
+
+
+def running_time_ratio(first, second, *, confidence=0.95, rng=0):
+    """Expected running time of `first` over that of `second`, with its interval.
+
+    Parameters
+    ----------
+    first, second : (nfev, success) pairs of (R,) arrays
+        Such as `trials.Times`. Runs are resampled whole.
+
+    Returns
+    -------
+    Estimate
+        Where one of them never succeeded, its running time lies between the lower limit
+        of `expected_running_time` and infinity, and so the ratio is known on
+        one side only: from 0, or to infinity. From 0 to infinity if neither did.
+    """
+    rng = np.random.default_rng(rng)
+    solved = np.any(first[1]), np.any(second[1])
+    if not all(solved):
+        options = {"confidence": confidence, "rng": rng}
+        top = expected_running_time(*first, **options)
+        bottom = expected_running_time(*second, **options)
+        low = top.low / bottom.high if solved[1] else 0.0
+        high = top.high / bottom.low if solved[0] else np.inf
+        return Estimate(0.0 if solved[0] else np.inf, low, high)
+    top, bottom = (_resampled_times(*times, rng) for times in (first, second))
+    ratios = top / np.where(np.isinf(bottom), np.nan, bottom)
+    ratios = np.where(np.isnan(ratios) & np.isfinite(top), 0.0, ratios)
+    known = ratios[1:][~np.isnan(ratios[1:])]  # not: neither succeeded in the resample
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(known, [tail, 1 - tail], method="inverted_cdf")
+    return Estimate(float(ratios[0]), float(low), float(high))
 
 
 def evaluations_to_targets(history, targets):
@@ -241,3 +265,12 @@ def _runs(name, values):
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"{name}: got shape {values.shape}; allowed: (R,) with R >= 1")
     return values
+
+
+def _resampled_times(nfev, success, rng):
+    """The running time of the runs themselves, then of each resample."""
+    nfev, success = np.asarray(nfev, dtype=float), np.asarray(success, dtype=bool)
+    draws = rng.integers(nfev.size, size=(RESAMPLES, nfev.size))
+    draws = np.vstack([np.arange(nfev.size), draws])
+    with np.errstate(divide="ignore"):
+        return nfev[draws].sum(axis=1) / success[draws].sum(axis=1)

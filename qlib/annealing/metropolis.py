@@ -2,8 +2,8 @@
 
 from math import ceil, sqrt
 
-from qlib.annealing.problem import number_between
 from qlib.annealing.schedules import schedule
+from qlib.arguments import number_between
 
 SAMPLE = 20  # evaluations that calibrate a temperature, at most a tenth of the budget
 

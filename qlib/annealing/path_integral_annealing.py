@@ -3,9 +3,10 @@
 from math import inf, sqrt
 
 from qlib.annealing.metropolis import Anneal, reflect
-from qlib.annealing.problem import Problem, number_between, positive_integer
+from qlib.annealing.problem import Problem
 from qlib.annealing.random_source import RandomSource
 from qlib.annealing.schedules import schedule
+from qlib.arguments import number_between, positive_integer
 
 
 def path_integral_annealing(

@@ -1,10 +1,10 @@
 """The objective as every method sees it: inside its box, counted, never overspent."""
 
-import operator
-
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
 from scipy.optimize import Bounds, OptimizeResult
+
+from qlib.arguments import positive_integer
 
 
 class Problem:
@@ -339,31 +339,6 @@ def box(bounds):
                 "with low < high"
             )
     return pairs[:, 0].copy(), pairs[:, 1].copy()
-
-
-def positive_integer(name, value):
-    """`value` as an int, refused by `name` unless it is an integer >= 1."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{name}: got {value!r}; allowed: an integer >= 1")
-    return number
-
-
-def number_between(name, value, low, high, *, open_low=False):
-    """`value` as a float, refused by `name` unless finite and in [low, high]."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    above = number > low if open_low else number >= low
-    if not (np.isfinite(number) and above and number <= high):
-        left = "(" if open_low else "["
-        right = ")" if high == np.inf else "]"
-        raise ValueError(f"{name}: got {value!r}; allowed: {left}{low}, {high}{right}")
-    return number
 
 
 def namespace(device):

@@ -1,7 +1,8 @@
 """Uniform random search: what any method has to beat."""
 
-from qlib.annealing.problem import Problem, positive_integer
+from qlib.annealing.problem import Problem
 from qlib.annealing.random_source import RandomSource
+from qlib.arguments import positive_integer
 
 
 def random_search(

@@ -3,8 +3,9 @@
 from math import inf
 
 from qlib.annealing.metropolis import Anneal, reflect
-from qlib.annealing.problem import Problem, number_between, positive_integer
+from qlib.annealing.problem import Problem
 from qlib.annealing.random_source import RandomSource
+from qlib.arguments import number_between, positive_integer
 
 
 def replica_exchange(

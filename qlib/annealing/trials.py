@@ -24,7 +24,7 @@ class Times(NamedTuple):
 
     @property
     def ert(self):
-        """Their expected running time, a `measure.Estimate`."""
+        """Their expected running time, a `intervals.Estimate`."""
         return measure.expected_running_time(self.nfev, self.success, rng=0)
 
 

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 
 
 def finite_array(name, value, shape, *, dtype=np.float64):

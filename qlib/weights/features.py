@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.data import MEAN, STD, resize_and_normalise
 from qlib.data.archives import DOWNLOADS
 from qlib.data.images import checked_images

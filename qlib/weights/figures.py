@@ -7,7 +7,7 @@ caption. Titles state what the drawn data say.
 import numpy as np
 from matplotlib import pyplot as plt
 
-from qlib.annealing import compare
+from qlib import intervals
 from qlib.workbook import plotting
 
 CHANCE = "random search"
@@ -24,7 +24,7 @@ def toy(temperatures, exact, walks):
     walks : (T, W) array
         Of walks.
     """
-    means = [compare.mean(losses) for losses in walks]
+    means = [intervals.mean(losses) for losses in walks]
     apart = max(abs(one.value - true) for one, true in zip(means, exact, strict=True))
     with plotting.style():
         figure, ax = plt.subplots(figsize=(6.8, 3.4))
@@ -393,7 +393,7 @@ def _lead(names, means, where=""):
 
 
 def _means(rows):
-    return [compare.student_mean(row) for row in rows]
+    return [intervals.student_mean(row) for row in rows]
 
 
 def _points(ax, x, estimates, **marks):

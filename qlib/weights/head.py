@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qlib.annealing.problem import number_between
+from qlib.arguments import number_between
 from qlib.weights import head_kernels
 from qlib.weights.arguments import check_samples, finite_array
 from qlib.weights.head_kernels import HeadArrays

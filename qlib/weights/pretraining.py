@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 from qlib.data import resize_and_normalise
 from qlib.data.archives import DOWNLOADS
 from qlib.data.images import checked_images

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.data import archives
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")

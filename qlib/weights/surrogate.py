@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 from qlib.weights.arguments import check_samples, finite_array
 from qlib.weights.convex import loss_and_gradient
 from qlib.weights.head import check_move

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 from qlib.weights.arguments import (
     below_one,
     check_samples,

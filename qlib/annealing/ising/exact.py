@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 
 ENUMERATED = 24  # spins: 2^24 float64 energies are 128 MiB
 DIAGONALISED = 12  # spins: a 4096 x 4096 matrix is 128 MiB and takes about a minute

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from qlib.annealing.ising.model import IsingModel, graph_matrix
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 
 
 def max_cut(graph, weight="weight"):

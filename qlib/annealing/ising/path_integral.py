@@ -12,7 +12,7 @@ from qlib.annealing.ising.path_integral_sweeps import (
     worldline_sweeps,
 )
 from qlib.annealing.ising.sampler import SCHEDULES, IsingSampler, first_and_last
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 
 BLOCK = 64  # reads moved together: at 32 slices 128 gain 4 % more, 16 lose 20 %
 POLL = 16  # sweeps between two calls of the interrupt function

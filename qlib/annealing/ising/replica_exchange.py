@@ -17,7 +17,7 @@ from qlib.annealing.ising.sweeps import (
     start_replicas,
     sweep_lanes,
 )
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 
 MOST = 128  # rungs of a ladder; two copies of it fill the lanes of a block
 BLOCK = 100  # sweeps between two looks at the interrupt function

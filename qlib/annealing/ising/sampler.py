@@ -10,7 +10,7 @@ import dimod
 import numpy as np
 
 from qlib.annealing.ising.model import IsingModel
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 
 SCHEDULES = ("geometric", "linear")
 EXCITATIONS = 0.01  # spins expected out of place at the end of the default schedule

@@ -8,7 +8,8 @@ from scipy import sparse
 
 from qlib.annealing.ising.sampler import IsingSampler
 from qlib.annealing.ising.sweeps import field_unit
-from qlib.annealing.problem import namespace, number_between, to_numpy
+from qlib.annealing.problem import namespace, to_numpy
+from qlib.arguments import number_between
 
 VARIANTS = ("ballistic", "discrete")
 START = 0.1  # |x|, |y| of the first point, as in the paper

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from qlib.annealing.measure import Estimate
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
+from qlib.intervals import Estimate
 
 
 def time_to_target(

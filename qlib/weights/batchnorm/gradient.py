@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 from qlib.weights.arguments import finite_array
 from qlib.weights.batchnorm import kernels
 from qlib.weights.batchnorm.levels import BatchNormCodes, on_levels

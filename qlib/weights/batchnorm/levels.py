@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlib.annealing.problem import number_between
+from qlib.arguments import number_between
 from qlib.weights.arguments import finite_array
 
 

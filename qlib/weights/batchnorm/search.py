@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.weights.arguments import falling_range
 from qlib.weights.batchnorm import kernels
 from qlib.weights.batchnorm.levels import BatchNormCodes

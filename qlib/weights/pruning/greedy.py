@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.weights.arguments import kept_count, kept_mask
 from qlib.weights.pruning.select import dense_couplings, selection
 

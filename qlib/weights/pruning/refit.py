@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from qlib.annealing.problem import number_between
+from qlib.arguments import number_between
 from qlib.weights.arguments import finite_array, kept_mask
 from qlib.weights.convex import fit_softmax
 

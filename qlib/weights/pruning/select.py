@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qlib.annealing.ising import IsingModel
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.weights.arguments import finite_array, kept_count, kept_mask
 
 BETA_COSTS = (1.0, 1e4)  # first and last β times the median cost of a removal

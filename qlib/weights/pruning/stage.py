@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.weights.arguments import finite_array
 from qlib.weights.pruning.moments import InputMoments
 from qlib.weights.pruning.qubo import moments_qubo

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qlib.annealing.problem import number_between
+from qlib.arguments import number_between
 from qlib.weights.arguments import finite_array, kept_count
 from qlib.weights.pruning.refit import RIDGE, ridged
 

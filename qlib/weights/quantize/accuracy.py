@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.weights.arguments import falling_range
 from qlib.weights.quantize.calibration import calibration_data, checked_head
 from qlib.weights.quantize.codes import QuantizedHead, levels

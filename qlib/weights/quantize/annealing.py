@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from qlib.annealing.problem import positive_integer
+from qlib.arguments import positive_integer
 from qlib.weights.quantize.code_moves import (
     Walkers,
     metropolis_sweep,

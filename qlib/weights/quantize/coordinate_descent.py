@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 from qlib.weights import head_kernels
 from qlib.weights.head import head_arrays
 from qlib.weights.quantize.calibration import calibration_data, checked_head

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 from qlib.weights import head_kernels
 from qlib.weights.arguments import falling_range
 from qlib.weights.quantize.code_moves import EXCESS_LOSS, Walkers, keep_best, propose

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.linalg import cholesky
 
-from qlib.annealing.problem import number_between
+from qlib.arguments import number_between
 from qlib.weights.quantize.calibration import (
     calibration_data,
     cross_entropy,

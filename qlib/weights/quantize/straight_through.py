@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qlib.annealing.problem import number_between, positive_integer
+from qlib.arguments import number_between, positive_integer
 from qlib.weights.quantize.calibration import calibration_data, real_head
 from qlib.weights.quantize.codes import QuantizedHead, fit_scale, levels, nearest
 from qlib.weights.quantize.refit import refit_products

@@ -1,11 +1,37 @@
-"""Means, differences and ratios of repeated runs, with bootstrap intervals."""
+"""Means, differences and ratios of repeated runs, with intervals, and verdicts."""
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap, ttest_1samp
 
-from qlib.annealing.measure import Estimate, expected_running_time
+RESAMPLES = 2000  # fix a 95 % limit to about 3 % of its distance from the median
 
-RESAMPLES = 2000  # as in `measure.expected_running_time`
+
+class Estimate(NamedTuple):
+    """A value with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def below(estimate, boundary=0.0):
+    """The verdict on "less than `boundary`", undecided if the interval straddles it.
+
+    Returns
+    -------
+    {"holds", "does not hold", "not testable here"}
+    """
+    if estimate.low < boundary < estimate.high:
+        return "not testable here"
+    return "holds" if estimate.high < boundary else "does not hold"
+
+
+def above(estimate, boundary=0.0):
+    """The verdict on "more than `boundary`"; see `below`."""
+    mirrored = Estimate(-estimate.value, -estimate.high, -estimate.low)
+    return below(mirrored, -boundary)
 
 
 def mean(values, *, confidence=0.95, rng=0):
@@ -72,39 +98,6 @@ def mean_difference(first, second, *, confidence=0.95, rng=0):
     return _bootstrap((first, second), _difference, confidence, rng)
 
 
-def running_time_ratio(first, second, *, confidence=0.95, rng=0):
-    """Expected running time of `first` over that of `second`, with its interval.
-
-    Parameters
-    ----------
-    first, second : (nfev, success) pairs of (R,) arrays
-        Such as `trials.Times`. Runs are resampled whole.
-
-    Returns
-    -------
-    Estimate
-        Where one of them never succeeded, its running time lies between the lower limit
-        of `measure.expected_running_time` and infinity, and so the ratio is known on
-        one side only: from 0, or to infinity. From 0 to infinity if neither did.
-    """
-    rng = np.random.default_rng(rng)
-    solved = np.any(first[1]), np.any(second[1])
-    if not all(solved):
-        options = {"confidence": confidence, "rng": rng}
-        top = expected_running_time(*first, **options)
-        bottom = expected_running_time(*second, **options)
-        low = top.low / bottom.high if solved[1] else 0.0
-        high = top.high / bottom.low if solved[0] else np.inf
-        return Estimate(0.0 if solved[0] else np.inf, low, high)
-    top, bottom = (_resampled_times(*times, rng) for times in (first, second))
-    ratios = top / np.where(np.isinf(bottom), np.nan, bottom)
-    ratios = np.where(np.isnan(ratios) & np.isfinite(top), 0.0, ratios)
-    known = ratios[1:][~np.isnan(ratios[1:])]  # not: neither succeeded in the resample
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(known, [tail, 1 - tail], method="inverted_cdf")
-    return Estimate(float(ratios[0]), float(low), float(high))
-
-
 def geometric_mean(ratios, *, confidence=0.95):
     """Geometric mean of independent positive ratios, with Student's interval of logs.
 
@@ -152,12 +145,3 @@ def _bootstrap(samples, statistic, confidence, rng):
 
 def _difference(first, second, axis):
     return np.mean(first, axis=axis) - np.mean(second, axis=axis)
-
-
-def _resampled_times(nfev, success, rng):
-    """The running time of the runs themselves, then of each resample."""
-    nfev, success = np.asarray(nfev, dtype=float), np.asarray(success, dtype=bool)
-    draws = rng.integers(nfev.size, size=(RESAMPLES, nfev.size))
-    draws = np.vstack([np.arange(nfev.size), draws])
-    with np.errstate(divide="ignore"):
-        return nfev[draws].sum(axis=1) / success[draws].sum(axis=1)
