@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import kstest
 
+from qlib import intervals
 from qlib.annealing import measure
 from qlib.annealing.peers import first_hits
 from qlib.annealing.simulated_annealing import simulated_annealing
@@ -182,6 +183,18 @@ def stagnation(method, landscape, *, maxfun, **settings):
     return stuck / iterations, breadth
 
 
+def stagnation_difference(first, second):
+    """How two methods differ in what `stagnation` returns of each.
+
+    Returns
+    -------
+    stuck, breadth : `intervals.Estimate`
+        `first` minus `second`: stuck share in the middle third, and share of basins.
+    """
+    middle = intervals.mean_difference(first[0][:, 1], second[0][:, 1])
+    return middle, intervals.mean_difference(first[1], second[1])
+
+
 def boltzmann_sample(landscape, temperature, *, walkers, sweeps=500, rng):
     """Walk at a fixed temperature on a 1-D landscape; compare with exp(−f/T).
 
@@ -258,3 +271,54 @@ def peer_times(method, landscape, *, gaps, budget, runs, rng):
         for stream in rng.spawn(runs)
     ]
     return np.array([[h or np.inf for h in row] for row in hits], dtype=float)
+
+
+def throughput(method, landscape, *, sizes, repeats, clock, **settings):
+    """Runs per second of a method by the number of runs at once.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Runs at once.
+    repeats : int
+        Calls timed of each size, after one to warm up.
+    clock : callable
+        Seconds so far; the library reads no clock of its own.
+    **settings
+        Of `repeat`, and of the method: its ``device`` among them.
+
+    Returns
+    -------
+    dict
+        Size to (repeats,) rates.
+    """
+    rates = {}
+    for size in sizes:
+        seconds = []
+        for _ in range(repeats + 1):
+            start = clock()
+            repeat(method, landscape, runs=size, keep_history=False, **settings)
+            seconds.append(clock() - start)
+        rates[size] = size / np.array(seconds[1:])
+    return rates
+
+
+def speedup(rates, size):
+    """Runs per second on the GPU over those of the faster CPU code.
+
+    Parameters
+    ----------
+    rates : dict
+        Device to what `throughput` returns; the GPU is called "GPU".
+    size : int
+        Runs at once.
+
+    Returns
+    -------
+    Estimate or None
+        None without a GPU.
+    """
+    if "GPU" not in rates:
+        return None
+    medians = [np.median(rates[name][size]) for name in rates.keys() - {"GPU"}]
+    return intervals.median(rates["GPU"][size] / max(medians))

@@ -104,3 +104,47 @@ def test_stagnation_of_a_walk_that_takes_every_step_is_zero():
     )
     assert (stuck == 0).all()
     assert (breadth == 1).all()
+
+
+def test_stagnation_difference_is_that_of_middle_thirds_and_of_breadths():
+    rng = np.random.default_rng(0)
+    first, second = ((rng.random((9, 3)), rng.random(9)) for _ in range(2))
+    stuck, breadth = trials.stagnation_difference(first, second)
+    assert stuck.value == pytest.approx((first[0] - second[0])[:, 1].mean())
+    assert breadth.value == pytest.approx((first[1] - second[1]).mean())
+    turned = trials.stagnation_difference(second, first)
+    assert [one.value for one in turned] == [-stuck.value, -breadth.value]
+
+
+class Clock:
+    """Half a second a run; the first call of all takes a minute more."""
+
+    def __init__(self):
+        self.seconds, self.calls = 60.0, 0
+
+    def __call__(self):
+        return self.seconds
+
+    def method(self, func, bounds, *, runs, **ignored):
+        self.seconds += 0.5 * runs + (60 if self.calls == 0 else 0)
+        self.calls += 1
+
+
+def test_throughput_leaves_the_first_call_of_each_size_out():
+    clock = Clock()
+    sizes = {"sizes": [1, 8], "repeats": 3, "maxfun": 10, "rng": 0}
+    rates = trials.throughput(
+        clock.method, landscapes.rastrigin(1), clock=clock, **sizes
+    )
+    assert {size: rate.tolist() for size, rate in rates.items()} == {
+        1: [2, 2, 2],
+        8: [2, 2, 2],
+    }
+    assert clock.calls == 2 * (3 + 1)
+
+
+def test_speedup_is_over_the_faster_of_the_other_devices():
+    cpu = {"a": {5: np.array([1.0, 2.0, 9.0])}, "b": {5: np.array([4.0, 4.0, 4.0])}}
+    assert trials.speedup(cpu, 5) is None
+    fast = cpu | {"GPU": {5: np.array([8.0, 8.0, 8.0])}}
+    assert trials.speedup(fast, 5) == (2, 2, 2)
