@@ -330,20 +330,15 @@ def fine_tuning(found):
     Parameters
     ----------
     found : dict
-        Method name to a list of `trials.network.Curves`, one a draw.
+        Method name to the `trials.network.Curves` of all draws.
     """
-    ends = {
-        name: np.mean([one.accuracy[-1] for one in curves])
-        for name, curves in found.items()
-    }
+    ends = {name: curves.accuracy[:, -1].mean() for name, curves in found.items()}
     with plotting.style():
         figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.8))
         for name, curves in found.items():
-            epochs = np.arange(len(curves[0].loss))
-            for ax, part, unit in zip(
-                axes, ("loss", "accuracy"), (1, 100), strict=True
-            ):
-                values = unit * np.array([getattr(one, part) for one in curves])
+            epochs = np.arange(curves.loss.shape[1])
+            both = curves.loss, 100 * curves.accuracy
+            for ax, values in zip(axes, both, strict=True):
                 plotting.band(ax, epochs, values, method=name, percentiles=(0, 100))
         axes[0].set(yscale="log", ylabel="training loss, nats")
         axes[1].set_ylabel("test accuracy, %")
@@ -352,7 +347,7 @@ def fine_tuning(found):
             ax.set_xticks(epochs)
         spread = 100 * np.ptp([end for name, end in ends.items() if name != CHANCE])
         axes[1].set_title(f"All but chance end within {spread:.1f} points")
-        losses = _means([one.loss[-1] for one in curves] for curves in found.values())
+        losses = _means(curves.loss[:, -1] for curves in found.values())
         axes[0].set_title(_lead(found, losses, "in the end"))
         axes[0].legend()
     return {

@@ -30,3 +30,15 @@ def test_tuning_takes_the_temperatures_of_highest_accuracy(best, study, monkeypa
     monkeypatch.setattr(accuracy, "annealed", searching)
     found = accuracy.tuned(study, start, sweeps=5, rng=np.random.default_rng(1))
     assert found == accuracy.TEMPERATURES[best]
+
+
+def test_one_walk_anneals_the_loss_and_the_other_never_loses_training_accuracy(study):
+    melt = dict(temperature_range=(1e-5, 1e-6), sweeps=30)
+    ways = dict(**melt, rng=np.random.default_rng(2))
+    found = accuracy.compare([study, study], melt, **ways)
+    start = bits.second_order(study, 1)
+    by_loss = bits.METHODS["SA"](study, 1, start, np.random.default_rng(2), **melt)
+    reached = bits.outcome(study, by_loss)
+    assert tuple(found["SA"][:, 0]) == (reached.training_accuracy, reached.accuracy)
+    before = bits.outcome(study, start).training_accuracy
+    assert (found["accuracy SA"][0] >= before).all()

@@ -188,3 +188,16 @@ def test_without_data_the_message_says_how_to_get_the_least(monkeypatch):
     monkeypatch.setattr(trials, "load_images", load)
     with pytest.raises(FileNotFoundError, match="fetch cifar10-jpeg"):
         trials.available("auto")
+
+
+def test_starts_compared_are_each_fine_tuned_on_the_batches_of_its_draw(net, head):
+    draws, other = [ALL, ALL[::2]], (-head[0], head[1])
+    heads = [{"SGD": head, "SA": other}, {"SGD": other, "SA": head}]
+    ways = dict(lr=0.01, epochs=2)
+    found = trials.compare_starts(net, draws, heads, ALL[:5], **ways)
+    for draw, (rows, starts) in enumerate(zip(draws, heads, strict=True)):
+        stage = trials.last_stage(net, rows, ALL[:5])
+        for name, start in starts.items():
+            alone = trials.fine_tuning(net, stage, start, rng=draw, **ways)
+            np.testing.assert_array_equal(found[name].loss[draw], alone.loss)
+            np.testing.assert_array_equal(found[name].accuracy[draw], alone.accuracy)

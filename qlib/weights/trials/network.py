@@ -98,11 +98,11 @@ def backbone(images, *, weights, size, pretraining=None, folder=None):
 
 
 class Curves(NamedTuple):
-    """Fine-tuning from one head: values after each epoch, with the start first.
+    """Fine-tuning from a head: values after each epoch, with the start first.
 
     Attributes
     ----------
-    loss, accuracy : (epochs + 1,) arrays
+    loss, accuracy : (epochs + 1,) arrays, of several draws (draws, epochs + 1)
         Mean cross-entropy on the training images in nats, and test accuracy, both with
         BatchNorm's running statistics.
     """
@@ -162,3 +162,32 @@ def fine_tuning(net, stage, head, *, lr, epochs, rng):
         test = evaluate(model, stage.test_inputs, stage.test_labels)
         curve.append((training.loss, test.accuracy))
     return Curves(*np.array(curve).T)
+
+
+def compare_starts(net, draws, heads, test, *, lr, epochs):
+    """`Curves` of several draws of training images, from each draw's heads.
+
+    Parameters
+    ----------
+    net : Backbone
+    draws : sequence of (n,) arrays
+        Training images; the number of a draw seeds the order of its images.
+    heads : sequence of dict
+        For each draw, method to (weights, bias) on raw features.
+    test : (m,) array
+        Test images.
+    lr, epochs
+        As for `fine_tuning`.
+
+    Returns
+    -------
+    dict
+        Method to `Curves` of (draws, epochs + 1) arrays.
+    """
+    curves = {}
+    for draw, (rows, starts) in enumerate(zip(draws, heads, strict=True)):
+        stage = last_stage(net, rows, test)
+        for name, head in starts.items():
+            one = fine_tuning(net, stage, head, lr=lr, epochs=epochs, rng=draw)
+            curves.setdefault(name, []).append(one)
+    return {name: Curves(*np.stack(ones, axis=1)) for name, ones in curves.items()}
