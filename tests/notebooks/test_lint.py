@@ -15,7 +15,7 @@ NOTEBOOKS = sorted(Path(__file__).parents[2].glob("notebooks/*.ipynb"))
 TAGS = {
     "parameters", "setup", "claims", "figure", "verdict", "timing", "interactive",
 }  # fmt: skip
-MOST_CELLS, MOST_LINES, LONGEST_FUNCTION = 36, 240, 10
+MOST_CELLS, MOST_LINES, LONGEST_FUNCTION = 36, 200, 10
 NUMBER = re.compile(r"\d[.,]\d|\d\s*%|\d\s*(?:×|times\b|-fold|fold\b)|\d[eE][-+]?\d")
 SPOKEN = {"caption", "alt", "reason", "title"}  # keywords whose text may state a result
 MEASURED = {"measured", "interval", "seeds", "value"}
