@@ -1,0 +1,1 @@
+"""Optimisers of PyTorch that keep a swarm of weight copies."""
