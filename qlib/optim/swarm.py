@@ -27,6 +27,11 @@ def temperature(cooling, progress, min_temp):
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        By the argument's name; a progress of 0 serves as a check of the others.
     """
     one_of("cooling", cooling, COOLINGS)
     open_low = cooling == "exponential"
@@ -169,8 +174,15 @@ def exchange_matrix(weights, *, gamma, pull, best, draws):
     Returns
     -------
     (N, N) float64 tensor, (N, N+1) for best = N
+
+    Raises
+    ------
+    ValueError
+        If `best` is no column.
     """
     num_agents = len(weights)
+    if best is not None and not 0 <= best <= num_agents:
+        raise ValueError(f"best: got {best!r}; allowed: None, 0 to {num_agents}")
     columns = num_agents + (best == num_agents)
     exchange = torch.zeros(num_agents, columns, dtype=torch.float64)
     exchange[:, :num_agents] = gamma * weights

@@ -62,8 +62,9 @@ def _torus(rows, columns):
 def _random(num_agents, generator):
     if not isinstance(generator, torch.Generator):
         raise ValueError(f"generator: got {generator!r}; allowed: a torch.Generator")
-    drawn = torch.rand(num_agents, num_agents, generator=generator) < 0.5
-    upper = drawn.triu(diagonal=1)
+    shape = (num_agents, num_agents)
+    draws = torch.rand(shape, generator=generator, dtype=torch.float64)
+    upper = (draws < 0.5).triu(diagonal=1)
     tied = upper | upper.T
     for agent in range(num_agents):
         if not tied[agent].any():
