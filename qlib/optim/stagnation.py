@@ -56,7 +56,7 @@ def note_losses(progress, losses, *, smoothing, rows):
     share = (1 - smoothing) / (1 - smoothing ** count.double())
     old = torch.where(progress.count > 0, progress.smoothed, losses)
     smoothed = torch.where(noted, old + share * (losses - old), progress.smoothed)
-    better = noted & (smoothed < progress.lowest)
+    better = smoothed < progress.lowest
     age = torch.where(better, 0, progress.age + noted)
     lowest = torch.where(better, smoothed, progress.lowest)
     return Progress(smoothed=smoothed, lowest=lowest, count=count, age=age)
