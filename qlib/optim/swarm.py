@@ -76,7 +76,7 @@ def walk_angles(alpha, beta, *, widths, temperature, generator, rows):
         Multiplies both widths.
     generator : `torch.Generator`
         2N normals are drawn whatever `rows` says; nothing for one agent.
-    rows : (N,) bool tensor or list of int
+    rows : (N,) bool tensor
         The agents that walk.
 
     Returns
@@ -84,18 +84,14 @@ def walk_angles(alpha, beta, *, widths, temperature, generator, rows):
     alpha, beta : (N,) float64 tensors
         New ones.
     """
-    alpha, beta = alpha.clone(), beta.clone()
     if len(alpha) == 1:
-        return alpha, beta
+        return alpha.clone(), beta.clone()
     noise = torch.randn(2, len(alpha), generator=generator, dtype=torch.float64)
-    scales = torch.tensor(widths, dtype=torch.float64) * temperature
-    steps = scales[:, None] * noise
-    polar = torch.remainder(alpha + steps[0], TURN)
-    phase = torch.remainder(beta + steps[1], TURN)
-    phase[phase >= TURN] = 0.0  # a remainder just below 0 rounds to 2π
-    alpha[rows] = torch.minimum(polar, TURN - polar)[rows]
-    beta[rows] = phase[rows]
-    return alpha, beta
+    polar = torch.remainder(alpha + widths[0] * temperature * noise[0], TURN)
+    phase = torch.remainder(beta + widths[1] * temperature * noise[1], TURN)
+    phase = torch.where(phase < TURN, phase, 0.0)  # just below 0 it rounds to 2π
+    reflected = torch.minimum(polar, TURN - polar)
+    return torch.where(rows, reflected, alpha), torch.where(rows, phase, beta)
 
 
 def fidelity(alpha, beta):

@@ -167,13 +167,9 @@ def test_agents_that_rest_keep_their_angles_and_others_do_not_notice():
     rows = torch.tensor([True, False, True, False, False, True])
     everyone = _walk(alpha, beta, widths=(0.5, 0.5))
     some = _walk(alpha, beta, widths=(0.5, 0.5), rows=rows)
-    listed = _walk(alpha, beta, widths=(0.5, 0.5), rows=[0, 2, 5])
-    for before, all_moved, moved, same in zip(
-        (alpha, beta), everyone, some, listed, strict=True
-    ):
+    for before, all_moved, moved in zip((alpha, beta), everyone, some, strict=True):
         assert torch.equal(moved[rows], all_moved[rows])
         assert torch.equal(moved[~rows], before[~rows])
-        assert torch.equal(moved, same)
         assert not (moved[rows] == before[rows]).any()
 
 
@@ -312,8 +308,9 @@ def test_one_agent_exchanges_nothing_and_draws_nothing(best):
     generator = _generator()
     before = generator.get_state()
     alpha, beta = first_angles(1, generator)
+    rows = torch.ones(1, dtype=torch.bool)
     moved = walk_angles(
-        alpha, beta, widths=(1, 1), temperature=1, generator=generator, rows=[0]
+        alpha, beta, widths=(1, 1), temperature=1, generator=generator, rows=rows
     )
     assert [angle.tolist() for angle in (alpha, beta, *moved)] == [[0.0]] * 4
     assert torch.equal(generator.get_state(), before)
