@@ -1,0 +1,274 @@
+"""Losses and gradients of agents, by calling the closure on each one's weights."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from qlib.optim.distributed import abstain, gather, share
+
+
+@dataclass
+class Member:
+    """One parameter in a step.
+
+    Attributes
+    ----------
+    parameter : tensor
+        Of the model.
+    group : dict
+        Its hyperparameters as plain numbers.
+    state : dict
+        What the optimiser keeps; new until the step succeeds where `fresh`.
+    loaded : bool
+        Whether agents are evaluated on weights of their own. Not so with lr = 0: the
+        model's weights are then everyone's.
+    fresh : bool
+    slopes : list of tensor or None
+        Gradients of the agents evaluated.
+    """
+
+    parameter: torch.Tensor
+    group: dict
+    state: dict
+    loaded: bool
+    fresh: bool
+    slopes: list = field(default_factory=list)
+
+    def matrix(self, name="agents"):
+        """(N, n) view of a tensor kept for each agent."""
+        kept = self.state[name]
+        return kept.view(len(kept), real(self.parameter).numel())
+
+    def names(self):
+        """Names of the tensors kept for each agent, weights and buffers."""
+        return [name for name in self.state if name not in ("steps", "moved", "best")]
+
+
+@dataclass
+class Evaluation:
+    """What the closure gave for each agent that was due.
+
+    Attributes
+    ----------
+    agents : list of int
+    losses : (K,) float64 tensor
+    gradients : list of K lists of tensor or None
+        One for each member.
+    values : dict
+        What the closure itself returned, by agent, for those evaluated here.
+    """
+
+    agents: list
+    losses: torch.Tensor
+    gradients: list
+    values: dict
+
+    def finite(self):
+        """(K,) bool tensor: whether an agent's loss and gradients are finite."""
+        fine = self.losses.isfinite()
+        for position, row in enumerate(self.gradients):
+            slopes = [slope for slope in row if slope is not None]
+            sums = [real(slope).sum().to(slopes[0].device) for slope in slopes]
+            if sums and not torch.stack([s.float() for s in sums]).isfinite().all():
+                fine[position] &= all(slope.isfinite().all() for slope in slopes)
+        return fine
+
+    def value(self, agent, otherwise):
+        """The closure's own value for an agent, else its loss in the same form."""
+        if agent in self.values:
+            return self.values[agent]
+        if agent in self.agents:
+            otherwise = float(self.losses[self.agents.index(agent)])
+        kind = next(iter(self.values.values()), None)
+        if kind is None:
+            return torch.tensor(otherwise, dtype=torch.float64)
+        if isinstance(kind, torch.Tensor):
+            return torch.full_like(kind.detach(), otherwise)
+        return otherwise
+
+
+def real(tensor):
+    """A tensor, complex ones as real with a last axis of 2."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def flat(gradient):
+    """A gradient as one row of real numbers; copies only if it is not contiguous."""
+    return real(gradient.detach().resolve_conj()).reshape(-1)
+
+
+def mean_of(member):
+    """The mean over agents, exactly theirs where they agree."""
+    if not member.state.get("moved"):
+        return real(member.parameter.detach())
+    agents = member.state["agents"]
+    return agents[0] + (agents - agents[0]).mean(0)
+
+
+def load(members, row):
+    """Put the rows ``row(member)`` of all loaded members into the model."""
+    loaded = [member for member in members if member.loaded]
+    if loaded:
+        torch._foreach_copy_(
+            [real(member.parameter.detach()) for member in loaded],
+            [row(m).view(real(m.parameter).shape) for m in loaded],
+        )
+
+
+@contextmanager
+def unchanged_on_error(members, held):
+    """The model's weights and gradients as before, if what is inside raises."""
+    gradients = [member.parameter.grad for member in members]
+    weights = [
+        member.state["agents"][held] if member.loaded else None for member in members
+    ]
+    if held is None:
+        weights = [real(member.parameter.detach()).clone() for member in members]
+    try:
+        yield
+    except BaseException:
+        for member, gradient, before in zip(members, gradients, weights, strict=True):
+            member.parameter.grad = gradient
+            if before is not None:
+                real(member.parameter.detach()).copy_(before)
+        raise
+
+
+def evaluate(closure, members, agents, group):
+    """Losses and gradients of the agents that are due, over all ranks of a group.
+
+    Parameters
+    ----------
+    closure : callable or VectorizedClosure
+    members : list of Member
+    agents : list of int
+    group : ProcessGroup or None
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    TypeError
+        If the closure returns None or anything but one number.
+    ValueError
+        If it leaves no gradient.
+    RuntimeError
+        If a gradient is sparse, or two agents' gradients share their memory.
+    """
+    like = [member.parameter for member in members]
+    own = [agents[position] for position in share(len(agents), group)]
+    ask = _ask_at_once if hasattr(closure, "evaluate") else _ask_in_turn
+    try:
+        values, gradients = ask(closure, members, own) if own else ([], [])
+    except BaseException:
+        abstain(num=len(agents), like=like, group=group)
+        raise
+    losses, gradients = gather(
+        [number(value) for value in values],
+        gradients,
+        num=len(agents),
+        like=like,
+        group=group,
+    )
+    return Evaluation(agents, losses, gradients, dict(zip(own, values, strict=True)))
+
+
+def ask(closure):
+    """One call of an ordinary closure: what it returned, which is one number."""
+    with torch.enable_grad():
+        value = closure()
+    numeric = isinstance(value, int | float) or (
+        isinstance(value, torch.Tensor) and value.numel() == 1
+    )
+    if not numeric and not hasattr(value, "__float__"):
+        raise TypeError(
+            f"closure: returned {_shown(value)}; allowed: the loss, one number"
+        )
+    return value
+
+
+def number(value):
+    """What a closure returned as a float."""
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)
+
+
+def _shown(value):
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return repr(value)
+
+
+def _ask_in_turn(closure, members, agents):
+    values, rows = [], []
+    for agent in agents:
+        load(members, lambda member, agent=agent: member.state["agents"][agent])
+        for member in members:
+            member.parameter.grad = None
+        values.append(ask(closure))
+        rows.append(_taken(members))
+        _check_apart(rows)
+    return values, rows
+
+
+def _taken(members):
+    """The gradients in the model, taken out of it."""
+    gradients = [member.parameter.grad for member in members]
+    if all(gradient is None for gradient in gradients):
+        raise ValueError(
+            "closure: left no gradient; allowed: a call of backward() for parameters "
+            "of the optimiser"
+        )
+    for member, gradient in zip(members, gradients, strict=True):
+        if gradient is not None and gradient.layout != torch.strided:
+            raise RuntimeError(
+                f"closure: QIMAD does not support sparse gradients, got "
+                f"{gradient.layout}; allowed: strided"
+            )
+        member.parameter.grad = None
+    return gradients
+
+
+def _check_apart(rows):
+    if len(rows) < 2:
+        return
+    for pair in zip(rows[-2], rows[-1], strict=True):
+        places = {slope.data_ptr() for slope in pair if slope is not None}
+        if None not in pair and len(places) == 1 and pair[0].numel():
+            raise RuntimeError(
+                "closure: wrote the gradients of two agents to the same memory; "
+                "allowed: a new gradient each time"
+            )
+
+
+def _ask_at_once(closure, members, agents):
+    names = {id(p): name for name, p in closure.model.named_parameters()}
+    stacks = {}
+    for number, member in enumerate(members):
+        parameter = member.parameter
+        if id(parameter) not in names:
+            raise ValueError(
+                f"closure: its model lacks parameter {number} of the optimiser, of "
+                f"shape {tuple(parameter.shape)}; allowed: a closure on their model"
+            )
+        stacks[names[id(parameter)]] = _stack(member, agents)
+    losses, slopes = closure.evaluate(stacks, agents)
+    keys = [names[id(member.parameter)] for member in members]
+    rows = [[_row(slopes.get(key), k) for key in keys] for k in range(len(agents))]
+    return list(losses.detach().unbind()), rows
+
+
+def _row(stack, index):
+    return None if stack is None else stack[index]
+
+
+def _stack(member, agents):
+    """(K, *shape) weights of some agents."""
+    parameter = member.parameter.detach()
+    if not member.loaded:
+        return parameter.expand(len(agents), *parameter.shape)
+    kept = member.state["agents"]
+    rows = kept if agents == list(range(len(kept))) else kept[agents]
+    return torch.view_as_complex(rows) if parameter.is_complex() else rows

@@ -1,0 +1,161 @@
+"""All agents of all parameters moved from one snapshot, and broken ones restarted."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from qlib.optim.evaluation import flat
+from qlib.optim.inner import INNERS
+from qlib.optim.stagnation import best_agent
+from qlib.optim.swarm import exchange_matrix
+from qlib.optim.update import Exchange, Scratch, advance, runs_of, wide_dtype
+
+
+@dataclass
+class Shared:
+    """What the parameters of one step share: scratch, matrices, Gram matrices, sums."""
+
+    scratch: Scratch = field(default_factory=Scratch)
+    matrices: dict = field(default_factory=dict)
+    grams: dict = field(default_factory=dict)
+    sums: list = field(default_factory=list)
+    weights: int = 0
+
+
+def draw(like, generator, method, *arguments):
+    """Random numbers shaped as `like`, drawn on the CPU in its dtype or float32."""
+    drawn = torch.empty(like.shape, dtype=wide_dtype(like))
+    getattr(drawn, method)(*arguments, generator=generator)
+    return drawn.to(like)
+
+
+def first_best(allowed, *criteria):
+    """The allowed agent that is best by the first criterion that knows any, or any."""
+    for criterion in criteria:
+        agent = best_agent(criterion, allowed)
+        if agent is not None:
+            return agent
+    return int(allowed.nonzero()[0]) if allowed.any() else None
+
+
+def move(members, found, turn, swarm, generator):
+    """Exchange, inner rule and jumps for all that have a gradient.
+
+    Returns
+    -------
+    diversity : float
+        Root mean square distance to the mean, per weight, of the snapshot.
+    failed : (N,) bool tensor
+        Agents whose new weights are not finite.
+    """
+    shared = Shared()
+    broken = (~turn.usable).nonzero().flatten().tolist()
+    for member in members:
+        if broken and member.loaded:
+            member.state["agents"][broken] = member.state["agents"][turn.leader]
+        _move_member(member, found.agents, turn, swarm, generator, shared)
+    return _diversity(shared), _failed(members, shared, len(turn.due))
+
+
+def _move_member(member, agents, turn, swarm, generator, shared):
+    pairs = zip(agents, member.slopes, strict=True)
+    pairs = [(a, g) for a, g in pairs if g is not None and turn.usable[a]]
+    if not pairs:
+        return
+    rows = [agent for agent, _ in pairs]
+    group, state, inner = member.group, member.state, INNERS[swarm["inner"]]
+    names = inner.buffers(group)
+    for name in names:
+        if name not in state:
+            state[name] = torch.zeros_like(state["agents"])
+    matrix = member.matrix()
+    together = member.loaded and len(matrix) > 1
+    jumps = [row for row in rows if together and turn.jumps[row]]
+    reach = (0.8 * matrix[jumps].abs().mean(1) + 0.1) * turn.temperature
+    sums = advance(
+        matrix,
+        [flat(gradient) for _, gradient in pairs],
+        {name: member.matrix(name) for name in names},
+        runs=runs_of(rows, state["steps"]),
+        rule=inner.rule,
+        group=group,
+        scratch=shared.scratch,
+        exchange=_exchange(member, rows, turn, swarm, shared) if together else None,
+    )
+    if sums is not None:
+        shared.sums.append(sums)
+        shared.weights += matrix.numel()
+    if jumps:
+        matrix[jumps] += reach[:, None] * draw(
+            matrix[jumps], generator, "uniform_", -1.0, 1.0
+        )
+    if names:
+        for row in rows:
+            state["steps"][row] += 1
+
+
+def _exchange(member, rows, turn, swarm, shared):
+    matrix, group = member.matrix(), member.group
+    wide, place = wide_dtype(matrix), matrix.device
+    gram = shared.grams.get((wide, place))
+    if gram is None:
+        gram = torch.zeros(len(matrix), len(matrix), dtype=wide, device=place)
+        shared.grams[wide, place] = gram
+    stored = swarm["best"] == "alltime"
+    key = (group["gamma"], group["pull"], tuple(rows), wide, place)
+    if key not in shared.matrices:
+        full = exchange_matrix(
+            turn.weights,
+            gamma=group["gamma"],
+            pull=group["pull"],
+            best=len(matrix) if stored else turn.leader,
+            draws=turn.draws,
+        )
+        shared.matrices[key] = full[rows].to(gram) if full.any() else None
+    target = member.state["best"].view(-1) if stored else None
+    return Exchange(shared.matrices[key], turn.leader, gram, target, shared.scratch)
+
+
+def _diversity(shared):
+    total = 0.0
+    for gram in shared.grams.values():
+        gram = gram.double()
+        total += max(float(gram.trace() - gram.sum() / len(gram)), 0.0)
+    return (total / shared.weights) ** 0.5 if shared.weights else 0.0
+
+
+def _failed(members, shared, number):
+    failed = torch.zeros(number, dtype=torch.bool)
+    if not shared.sums:
+        return failed
+    place = shared.sums[0].device
+    sums = torch.stack([sums.to(place, torch.float32) for sums in shared.sums])
+    for agent in (~sums.isfinite().all(0)).nonzero().flatten().tolist():
+        rows = [member.state["agents"][agent] for member in members]
+        failed[agent] = not all(row.isfinite().all() for row in rows)
+    return failed
+
+
+def restart(members, turn, failed):
+    """Broken agents copied from the best of the others, with all their buffers.
+
+    Returns
+    -------
+    restarted : list of int
+    source : int or None
+        None if there is no agent to copy.
+    """
+    good = turn.usable & ~failed
+    source = first_best(good & ~turn.jumps, turn.progress.smoothed)
+    if source is None:
+        source = first_best(good, turn.progress.smoothed)
+    broken = (~good).nonzero().flatten().tolist()
+    if source is None or not broken:
+        return [], source
+    for member in members:
+        for name in member.names():
+            if name != "agents" or member.loaded:
+                member.state[name][broken] = member.state[name][source]
+        for agent in broken:
+            member.state["steps"][agent] = member.state["steps"][source]
+    return broken, source
