@@ -14,6 +14,8 @@ class Member:
 
     Attributes
     ----------
+    name : str
+        Given with the parameter, or its place: how errors call it.
     parameter : tensor
         Of the model.
     group : dict
@@ -28,6 +30,7 @@ class Member:
         Gradients of the agents evaluated.
     """
 
+    name: str
     parameter: torch.Tensor
     group: dict
     state: dict
@@ -118,21 +121,42 @@ def load(members, row):
 
 @contextmanager
 def unchanged_on_error(members, held):
-    """The model's weights and gradients as before, if what is inside raises."""
+    """Adopt the model's weights; all as before if what is inside raises.
+
+    The row of agent `held` takes over what was changed in the model since the last
+    step; with None nobody does.
+    """
     gradients = [member.parameter.grad for member in members]
-    weights = [
-        member.state["agents"][held] if member.loaded else None for member in members
-    ]
-    if held is None:
-        weights = [real(member.parameter.detach()).clone() for member in members]
+    weights = [_adopt(member, held) for member in members]
     try:
         yield
     except BaseException:
         for member, gradient, before in zip(members, gradients, weights, strict=True):
             member.parameter.grad = gradient
-            if before is not None:
-                real(member.parameter.detach()).copy_(before)
+            if member.loaded:
+                edited, row = before
+                rows = member.state["agents"]
+                real(member.parameter.detach()).copy_(
+                    rows[held] if edited is None else edited
+                )
+                if row is not None:
+                    rows[held] = row
         raise
+
+
+def _adopt(member, held):
+    """What is needed to undo it: the model's weights and the row, each if it must."""
+    here = real(member.parameter.detach())
+    if not member.loaded:
+        return None, None
+    if held is None:
+        return here.clone(), None
+    row = member.state["agents"][held]
+    if torch.equal(row, here):
+        return None, None
+    before = row.clone()
+    row.copy_(here)
+    return None, before
 
 
 def evaluate(closure, members, agents, group):
@@ -180,10 +204,11 @@ def ask(closure):
     """One call of an ordinary closure: what it returned, which is one number."""
     with torch.enable_grad():
         value = closure()
-    numeric = isinstance(value, int | float) or (
-        isinstance(value, torch.Tensor) and value.numel() == 1
-    )
-    if not numeric and not hasattr(value, "__float__"):
+    if isinstance(value, torch.Tensor):
+        numeric = value.numel() == 1 and not value.is_complex()
+    else:
+        numeric = hasattr(value, "__float__")
+    if not numeric:
         raise TypeError(
             f"closure: returned {_shown(value)}; allowed: the loss, one number"
         )
@@ -224,8 +249,8 @@ def _taken(members):
     for member, gradient in zip(members, gradients, strict=True):
         if gradient is not None and gradient.layout != torch.strided:
             raise RuntimeError(
-                f"closure: QIMAD does not support sparse gradients, got "
-                f"{gradient.layout}; allowed: strided"
+                f"closure: QIMAD does not support sparse gradients, got one of "
+                f"{gradient.layout} for {member.name}; allowed: strided"
             )
         member.parameter.grad = None
     return gradients
@@ -246,12 +271,12 @@ def _check_apart(rows):
 def _ask_at_once(closure, members, agents):
     names = {id(p): name for name, p in closure.model.named_parameters()}
     stacks = {}
-    for number, member in enumerate(members):
+    for member in members:
         parameter = member.parameter
         if id(parameter) not in names:
             raise ValueError(
-                f"closure: its model lacks parameter {number} of the optimiser, of "
-                f"shape {tuple(parameter.shape)}; allowed: a closure on their model"
+                f"closure: its model lacks {member.name} of the optimiser, of shape "
+                f"{tuple(parameter.shape)}; allowed: a closure on the model optimised"
             )
         stacks[names[id(parameter)]] = _stack(member, agents)
     losses, slopes = closure.evaluate(stacks, agents)

@@ -176,7 +176,7 @@ class QIMAD(torch.optim.Optimizer):
             self._swarm["held"] = None
             for parameter, *places in zip(self._parameters(), *points, strict=True):
                 rows = torch.stack(places).to(parameter)
-                self.state[parameter].update(agents=real(rows).clone(), moved=True)
+                self.state[parameter].update(agents=real(rows).contiguous(), moved=True)
                 self.state[parameter]["steps"] = [0] * num_agents
 
     @property
@@ -196,7 +196,7 @@ class QIMAD(torch.optim.Optimizer):
         """
         if isinstance(param_group, dict):
             param_group = dict(param_group)
-            if self.param_groups:
+            if "swarm" in (self.param_groups or [{}])[0]:
                 own = INNERS[self._swarm["inner"]].defaults
                 for name, value in own.items():
                     param_group.setdefault(name, self.defaults.get(name, value))
@@ -352,7 +352,7 @@ class QIMAD(torch.optim.Optimizer):
             )
 
     def _member(self, parameter):
-        return Member(parameter, {}, self.state.get(parameter, {}), False, False)
+        return Member("", parameter, {}, self.state.get(parameter, {}), False, False)
 
     def _row(self, parameter, agent):
         state = self.state.get(parameter, {})

@@ -109,14 +109,10 @@ def check_group(group):
 
 
 def check_parameter(parameter):
-    """Refuse a parameter that is not strided, floating or complex."""
+    """Refuse a sparse parameter."""
     if parameter.layout != torch.strided:
         raise ValueError(
             f"params: got a tensor of layout {parameter.layout}; allowed: strided"
-        )
-    if not (parameter.is_floating_point() or parameter.is_complex()):
-        raise ValueError(
-            f"params: got a tensor of {parameter.dtype}; allowed: floating or complex"
         )
 
 
@@ -136,7 +132,7 @@ def check_start(start, parameters, num_agents):
     ValueError
         If a number of points, of tensors, a shape or a value does not fit.
     """
-    points = list(start)
+    points = start if isinstance(start, list | tuple | torch.Tensor) else [start]
     if len(points) != num_agents:
         raise ValueError(
             f"start: got {len(points)} points; allowed: {num_agents}, one an agent"
@@ -144,7 +140,7 @@ def check_start(start, parameters, num_agents):
     checked = []
     for index, point in enumerate(points):
         alone = isinstance(point, torch.Tensor) and len(parameters) == 1
-        tensors = [torch.as_tensor(t) for t in ([point] if alone else point)]
+        tensors = [point] if alone else _tensors(point)
         shapes = [tuple(tensor.shape) for tensor in tensors]
         wanted = [tuple(parameter.shape) for parameter in parameters]
         if shapes != wanted:
@@ -158,6 +154,16 @@ def check_start(start, parameters, num_agents):
             )
         checked.append([tensor.detach() for tensor in tensors])
     return checked
+
+
+def _tensors(point):
+    try:
+        return [torch.as_tensor(tensor) for tensor in point]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"start: got {type(point).__name__} for a point; allowed: a sequence of "
+            "tensors"
+        ) from error
 
 
 def check_history_size(value):

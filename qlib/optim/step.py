@@ -114,19 +114,19 @@ def _members(optimizer, swarm, generator):
     members = []
     for group in optimizer.param_groups:
         plain = _plain(group)
-        for parameter in group["params"]:
+        names = group.get("param_names", [])
+        for place, parameter in enumerate(group["params"]):
             if not parameter.requires_grad:
                 continue
+            name = names[place] if names else f"parameter {place}"
             state = optimizer.state.get(parameter, {})
             loaded = swarm["num_agents"] == 1 or plain["lr"] != 0
             fresh = "agents" not in state or (loaded and not state["moved"])
-            member = Member(parameter, plain, state, loaded, fresh)
+            member = Member(name, parameter, plain, state, loaded, fresh)
             if fresh:
                 member.state = _first_state(member, swarm, generator)
             else:
                 _follow(member)
-                if loaded and swarm["held"] is not None:
-                    state["agents"][swarm["held"]].copy_(real(parameter.detach()))
             members.append(member)
     if not members:
         raise ValueError("params: got none that requires a gradient; allowed: some")
@@ -148,14 +148,14 @@ INNERS_NAMES = {name for inner in INNERS.values() for name in inner.defaults}
 def _first_state(member, swarm, generator):
     """Agents in the model's weights, all but the one it holds with noise around it."""
     here = real(member.parameter.detach())
-    agents = here.expand(swarm["num_agents"], *here.shape).clone()
+    agents = here.expand(swarm["num_agents"], *here.shape).contiguous()
     if swarm["spread"] and member.loaded and len(agents) > 1:
         noise = draw(agents, generator, "normal_")
         noise[swarm["held"] or 0] = 0
         agents.add_(noise, alpha=swarm["spread"])
     state = {"steps": [0] * len(agents), **member.state}
     if swarm["best"] == "alltime" and len(agents) > 1:
-        state["best"] = here.clone()
+        state["best"] = here.clone(memory_format=torch.contiguous_format)
     return state | {"agents": agents, "moved": member.loaded}
 
 
