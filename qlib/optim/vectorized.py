@@ -9,6 +9,7 @@ from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
 from qlib.optim.arguments import one_of
+from qlib.optim.dense import dense_layers, dense_outputs
 from qlib.optim.substitution import places, substituted
 
 MODES = ("auto", "vectorized", "loop")
@@ -115,14 +116,14 @@ class VectorizedClosure:
         ValueError, TypeError
             By the argument's name; the agents' buffers are then as they were.
         """
-        agents = list(agents)
-        self._check(stacks, agents)
+        agents, parameters = list(agents), dict(self.model.named_parameters())
+        _check(stacks, agents, parameters)
         rows = self._rows(agents)
         inputs, targets = self._next()
         if not self.same_batch:
             inputs = _cut("inputs", inputs, len(agents), part)
             targets = _cut("targets", targets, len(agents), part)
-        work = (stacks, rows, inputs, targets)
+        work = (parameters, stacks, rows, inputs, targets)
         if self.mode_used is None:
             self.mode_used = self._faster(work)
         losses, gradients, rows = self._run(self.mode_used, work)
@@ -201,20 +202,6 @@ class VectorizedClosure:
             )
         return loss
 
-    def _check(self, stacks, agents):
-        shapes = {name: tensor.shape for name, tensor in self.model.named_parameters()}
-        for name, stack in stacks.items():
-            if name not in shapes:
-                raise ValueError(f"stacks: got {name!r}; allowed: {', '.join(shapes)}")
-            expected = (len(agents), *shapes[name])
-            if stack.shape != expected:
-                raise ValueError(
-                    f"stacks: got {name!r} of shape {tuple(stack.shape)}; "
-                    f"allowed: {expected}"
-                )
-        if not agents or len(set(agents)) < len(agents) or min(agents) < 0:
-            raise ValueError(f"agents: got {agents!r}; allowed: distinct, at least one")
-
     def _rows(self, agents):
         """Copies of the buffers of some agents, the model's own ones adopted."""
         self._grow(max(agents) + 1)
@@ -266,20 +253,18 @@ class VectorizedClosure:
     def _run(self, mode, work):
         return self._at_once(*work) if mode == "vectorized" else self._in_turn(*work)
 
-    def _leaves(self, stacks):
-        free = {name: p.requires_grad for name, p in self.model.named_parameters()}
-        return {
-            name: stack.detach().requires_grad_(free[name])
-            for name, stack in stacks.items()
-        }
-
-    def _at_once(self, stacks, rows, inputs, targets):
+    def _at_once(self, parameters, stacks, rows, inputs, targets):
         number = len(next(iter(stacks.values())))
-        leaves = self._leaves(stacks)
-        rows = {name: row.clone() for name, row in rows.items()}
+        leaves = _leaves(stacks, parameters)
         part = None if self.same_batch else 0
-        run = vmap(self._apply, in_dims=(0, 0, part), randomness="different")
-        outputs, rows = run(leaves, rows, inputs)
+        layers = dense_layers(self.model, inputs) if self.same_batch else None
+        if layers is not None:
+            copies = {id(parameters[name]): leaf for name, leaf in leaves.items()}
+            outputs = dense_outputs(layers, copies, number, inputs)
+        else:
+            rows = {name: row.clone() for name, row in rows.items()}
+            run = vmap(self._apply, in_dims=(0, 0, part), randomness="different")
+            outputs, rows = run(leaves, rows, inputs)
         if torch.is_tensor(outputs):
             shares = [targets] * number if self.same_batch else targets
             pairs = zip(outputs.unbind(), shares, strict=True)
@@ -291,11 +276,12 @@ class VectorizedClosure:
         gradients = {name: list(g.unbind()) for name, g in gradients.items()}
         return torch.stack(losses).detach(), gradients, rows
 
-    def _in_turn(self, stacks, rows, inputs, targets):
+    def _in_turn(self, parameters, stacks, rows, inputs, targets):
         number = len(next(iter(stacks.values())))
         losses, slopes, after = [], [], []
         for k in range(number):
-            leaves = self._leaves({name: stack[k] for name, stack in stacks.items()})
+            row = {name: stack[k] for name, stack in stacks.items()}
+            leaves = _leaves(row, parameters)
             own = {name: row[k].clone() for name, row in rows.items()}
             x, y = (inputs, targets) if self.same_batch else (inputs[k], targets[k])
             output, own = self._apply(leaves, own, x, features_first=False)
@@ -338,6 +324,20 @@ class _FeaturesFirst(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _check(stacks, agents, parameters):
+    for name, stack in stacks.items():
+        if name not in parameters:
+            raise ValueError(f"stacks: got {name!r}; allowed: {', '.join(parameters)}")
+        expected = (len(agents), *parameters[name].shape)
+        if stack.shape != expected:
+            raise ValueError(
+                f"stacks: got {name!r} of shape {tuple(stack.shape)}; "
+                f"allowed: {expected}"
+            )
+    if not agents or len(set(agents)) < len(agents) or min(agents) < 0:
+        raise ValueError(f"agents: got {agents!r}; allowed: distinct, at least one")
+
+
 def _at(slots):
     kept, key = slots[0]
     return kept[key]
@@ -373,6 +373,13 @@ def _number(loss):
             f"loss_fn: got a loss of shape {tuple(loss.shape)}; allowed: a scalar"
         )
     return loss.reshape(())
+
+
+def _leaves(stacks, parameters):
+    return {
+        name: stack.detach().requires_grad_(parameters[name].requires_grad)
+        for name, stack in stacks.items()
+    }
 
 
 def _slopes(losses, leaves):
