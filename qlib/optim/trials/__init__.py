@@ -1,0 +1,1 @@
+"""What notebook 03 measures: descents on landscapes, trained networks, ablations."""
