@@ -28,12 +28,12 @@ HOOKS += ("_backward_pre_hooks",)
 def dense_layers(model, inputs):
     """The layers of a `Sequential` of dense and elementwise ones, else None.
 
-    Exactly these classes, without hooks, whose arithmetic is known; `Flatten` may come
+    Exactly these classes, without hooks, as their arithmetic is known; `Flatten` may be
     first. Anything else, a subclass too, is None, as are inputs that are no matrix
     (after `Flatten`).
     """
     layers = _unrolled(model)
-    if any(getattr(layer, name) for layer in (model, *layers) for name in HOOKS):
+    if any(_is_altered(layer) for layer in (model, *layers)):
         return None
     flat = bool(layers) and _flattens(layers[0])
     known = (type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers[flat:])
@@ -91,3 +91,8 @@ def _unrolled(model):
 
 def _flattens(layer):
     return type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1)
+
+
+def _is_altered(layer):
+    hooked = any(getattr(layer, name) for name in HOOKS)
+    return hooked or "forward" in vars(layer)

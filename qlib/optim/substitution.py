@@ -24,6 +24,12 @@ def places(model):
     )
 
 
+def occupant(slots):
+    """The tensor at a list of slots, which all hold the same one."""
+    kept, key = slots[0]
+    return kept[key]
+
+
 @contextmanager
 def substituted(slots, tensors):
     """The module holds ``tensors[name]`` at ``slots[name]`` while inside.

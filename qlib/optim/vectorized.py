@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from qlib.optim.arguments import one_of
 from qlib.optim.dense import dense_layers, dense_outputs
-from qlib.optim.substitution import places, substituted
+from qlib.optim.substitution import occupant, places, substituted
 
 MODES = ("auto", "vectorized", "loop")
 
@@ -68,7 +68,7 @@ class VectorizedClosure:
         self.batch = batch if callable(batch) else _pair(batch)
         self.buffers = {}
         self._held = None  # whose buffers the model has
-        self._last = None
+        self._drawn = None  # a batch that the next `evaluate` is to use
 
     def __call__(self):
         """The loss of the model's own weights, its gradient left in ``.grad``."""
@@ -76,20 +76,21 @@ class VectorizedClosure:
         self.model.zero_grad()
         with torch.enable_grad():
             loss = self._loss(self.model(inputs), targets)
+            _check_gradient(loss)
             loss.backward()
         return loss
 
     @torch.no_grad()
     def model_loss(self):
-        """The loss of the model's own weights on the batch of the last call.
+        """The loss of the model's own weights on the batch of the next `evaluate`.
 
-        No gradient is made, and buffers and the global generators stay as they were.
+        No gradient is made; buffers and torch's global generators stay as they were.
         """
-        inputs, targets = self._last or self._next()
+        self._drawn = inputs, targets = self._drawn or self._next()
         slots = places(self.model)[1]
         copies = {name: tensor.clone() for name, tensor in self.model.named_buffers()}
         with torch.random.fork_rng(self._gpus()), substituted(slots, copies):
-            return _number(self.loss_fn(self.model(inputs), targets))
+            return self._loss(self.model(inputs), targets)
 
     def evaluate(self, stacks, agents, *, part=None):
         """Losses and gradients of some agents, each at its own weights and buffers.
@@ -119,7 +120,8 @@ class VectorizedClosure:
         agents, parameters = list(agents), dict(self.model.named_parameters())
         _check(stacks, agents, parameters)
         rows = self._rows(agents)
-        inputs, targets = self._next()
+        inputs, targets = self._drawn or self._next()
+        self._drawn = None
         if not self.same_batch:
             inputs = _cut("inputs", inputs, len(agents), part)
             targets = _cut("targets", targets, len(agents), part)
@@ -152,6 +154,14 @@ class VectorizedClosure:
                 value = stack[0]
             tensor.detach().copy_(value)
         self._held = None if agent == "mean" else agent
+
+    def agent_buffers(self, number):
+        """The buffers of at least `number` agents, (N, *shape) by name, not copied."""
+        self._grow(number)
+        if self._held is not None:
+            for name, tensor in self.model.named_buffers():
+                self.buffers[name][self._held] = tensor.detach()
+        return self.buffers
 
     def reseed(self, agent, other):
         """Give an agent the buffers of another one."""
@@ -189,26 +199,15 @@ class VectorizedClosure:
         self.buffers = {name: stack.clone() for name, stack in state["buffers"].items()}
 
     def _next(self):
-        batch = self.batch() if callable(self.batch) else self.batch
-        self._last = _pair(batch)
-        return self._last
+        return _pair(self.batch() if callable(self.batch) else self.batch)
 
     def _loss(self, output, targets):
-        loss = _number(self.loss_fn(output, targets))
-        if not loss.requires_grad:
-            raise ValueError(
-                "loss_fn: got a loss without gradient; allowed: one that depends on "
-                "parameters of the model"
-            )
-        return loss
+        return _number(self.loss_fn(output, targets))
 
     def _rows(self, agents):
         """Copies of the buffers of some agents, the model's own ones adopted."""
-        self._grow(max(agents) + 1)
-        if self._held is not None:
-            for name, tensor in self.model.named_buffers():
-                self.buffers[name][self._held] = tensor
-        return {name: stack[agents] for name, stack in self.buffers.items()}
+        stacks = self.agent_buffers(max(agents) + 1)
+        return {name: stack[agents] for name, stack in stacks.items()}
 
     def _grow(self, number):
         """Make buffers for at least `number` agents, new ones from the model's."""
@@ -304,7 +303,7 @@ class VectorizedClosure:
                     output = self.model(inputs)
             else:
                 output = self.model(inputs)
-            after = {name: _at(slots[name]) for name in buffers}
+            after = {name: occupant(slots[name]) for name in buffers}
         return output, after
 
 
@@ -336,11 +335,6 @@ def _check(stacks, agents, parameters):
             )
     if not agents or len(set(agents)) < len(agents) or min(agents) < 0:
         raise ValueError(f"agents: got {agents!r}; allowed: distinct, at least one")
-
-
-def _at(slots):
-    kept, key = slots[0]
-    return kept[key]
 
 
 def _pair(batch):
@@ -375,6 +369,14 @@ def _number(loss):
     return loss.reshape(())
 
 
+def _check_gradient(loss):
+    if not loss.requires_grad:
+        raise ValueError(
+            "loss_fn: got a loss without gradient; allowed: one that depends on "
+            "parameters of the model"
+        )
+
+
 def _leaves(stacks, parameters):
     return {
         name: stack.detach().requires_grad_(parameters[name].requires_grad)
@@ -384,6 +386,8 @@ def _leaves(stacks, parameters):
 
 def _slopes(losses, leaves):
     """Gradients by name of the sum of losses, of those leaves that have one."""
+    for loss in losses:
+        _check_gradient(loss)
     free = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
     found = torch.autograd.grad(losses, list(free.values()), allow_unused=True)
     pairs = zip(free, found, strict=True)
