@@ -1,7 +1,9 @@
-"""Forward pass of many weight copies of a plain dense network, without vmap."""
+"""Dense layers with many weight copies: plain networks without vmap, or under it."""
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
+from torch.overrides import TorchFunctionMode
 
 ELEMENTWISE = (
     nn.CELU,
@@ -81,6 +83,22 @@ def dense_outputs(layers, copies, number, inputs):
             values = weight @ values + bias[..., None]
     values = values.mT if turned else values
     return values if values.dim() == 3 else values.expand(number, *values.shape)
+
+
+class FeaturesFirst(TorchFunctionMode):
+    """Dense layers as W xᵀ + b: under vmap one product for all agents.
+
+    With stacked W and shared x, `linear` would be one product an agent, its gradient
+    transposed in memory. Here W (N, out, in) is read as (N · out, in).
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is linear and len(args) >= 2 and args[0].dim() == 2 and not kwargs:
+            x, weight, *bias = args
+            if bias and bias[0] is not None:
+                return torch.addmm(bias[0][:, None], weight, x.mT).mT  # (batch, out)
+            return (weight @ x.mT).mT
+        return func(*args, **(kwargs or {}))
 
 
 def _unrolled(model):

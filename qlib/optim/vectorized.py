@@ -5,11 +5,9 @@ import warnings
 
 import torch
 from torch.func import vmap
-from torch.nn.functional import linear
-from torch.overrides import TorchFunctionMode
 
 from qlib.optim.arguments import one_of
-from qlib.optim.dense import dense_layers, dense_outputs
+from qlib.optim.dense import FeaturesFirst, dense_layers, dense_outputs
 from qlib.optim.substitution import occupant, places, substituted
 
 MODES = ("auto", "vectorized", "loop")
@@ -66,7 +64,7 @@ class VectorizedClosure:
         self.mode_used = None if mode == "auto" else mode
         self.model, self.loss_fn, self.same_batch = model, loss_fn, same_batch
         self.batch = batch if callable(batch) else _pair(batch)
-        self.buffers = {}
+        self.buffers, self._first = {}, {}
         self._held = None  # whose buffers the model has
         self._drawn = None  # a batch that the next `evaluate` is to use
 
@@ -171,8 +169,12 @@ class VectorizedClosure:
 
     def state_dict(self):
         """Copies of the agents' buffers, and the mode in use."""
-        buffers = {name: stack.clone() for name, stack in self.buffers.items()}
-        return {"mode_used": self.mode_used, "held": self._held, "buffers": buffers}
+        return {
+            "mode_used": self.mode_used,
+            "held": self._held,
+            "buffers": _copied(self.buffers),
+            "first": _copied(self._first),
+        }
 
     def load_state_dict(self, state):
         """Continue from what `state_dict` returned.
@@ -196,7 +198,7 @@ class VectorizedClosure:
             )
         self.mode_used = state["mode_used"]
         self._held = state["held"]
-        self.buffers = {name: stack.clone() for name, stack in state["buffers"].items()}
+        self.buffers, self._first = _copied(state["buffers"]), _copied(state["first"])
 
     def _next(self):
         return _pair(self.batch() if callable(self.batch) else self.batch)
@@ -210,14 +212,14 @@ class VectorizedClosure:
         return {name: stack[agents] for name, stack in stacks.items()}
 
     def _grow(self, number):
-        """Make buffers for at least `number` agents, new ones from the model's."""
+        """Make buffers for at least `number` agents, as the model's were at first."""
         for name, tensor in self.model.named_buffers():
-            tensor = tensor.detach()
-            stack = self.buffers.get(name, tensor.new_empty((0, *tensor.shape)))
-            more = number - len(stack)
-            if more > 0 or stack.device != tensor.device or stack.dtype != tensor.dtype:
-                new = tensor.expand(max(more, 0), *tensor.shape)
-                self.buffers[name] = torch.cat([stack.to(tensor), new])
+            first = self._first.setdefault(name, tensor.detach().clone()).to(tensor)
+            stack = self.buffers.get(name, first.new_empty((0, *first.shape)))
+            more = max(number - len(stack), 0)
+            if more or stack.device != first.device or stack.dtype != first.dtype:
+                new = first.expand(more, *first.shape)
+                self.buffers[name] = torch.cat([stack.to(first), new])
 
     def _gpus(self):
         tensors = (*self.model.parameters(), *self.model.buffers())
@@ -299,28 +301,12 @@ class VectorizedClosure:
         slots = slots | buffer_slots
         with substituted(slots, parameters | buffers):
             if features_first:
-                with _FeaturesFirst():
+                with FeaturesFirst():
                     output = self.model(inputs)
             else:
                 output = self.model(inputs)
             after = {name: occupant(slots[name]) for name in buffers}
         return output, after
-
-
-class _FeaturesFirst(TorchFunctionMode):
-    """Dense layers as W xᵀ + b: under vmap one product for all agents.
-
-    With stacked W and shared x, `linear` would be one product an agent, its gradient
-    transposed in memory. Here W (N, out, in) is read as (N · out, in).
-    """
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is linear and len(args) >= 2 and args[0].dim() == 2 and not kwargs:
-            x, weight, *bias = args
-            if bias and bias[0] is not None:
-                return torch.addmm(bias[0][:, None], weight, x.mT).mT  # (batch, out)
-            return (weight @ x.mT).mT
-        return func(*args, **(kwargs or {}))
 
 
 def _check(stacks, agents, parameters):
@@ -357,6 +343,10 @@ def _cut(name, tensor, number, part):
             f"first axis is divisible by the {total} agents evaluated"
         )
     return tensor.unflatten(0, (total, len(tensor) // total))[list(positions)]
+
+
+def _copied(tensors):
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def _number(loss):
