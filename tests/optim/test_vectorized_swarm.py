@@ -244,3 +244,19 @@ def test_buffers_of_another_model_are_refused():
     other = VectorizedClosure(nn.Linear(6, 3), cross_entropy, batch())
     with pytest.raises(ValueError, match=r"state: got buffers .*1\.running_mean"):
         other.load_state_dict(closure.state_dict())
+
+
+@pytest.mark.parametrize("settings", [{"load": "mean"}, {"best": "alltime"}, {}])
+@pytest.mark.filterwarnings("ignore:best='alltime'")
+def test_a_batch_is_drawn_once_a_step(settings):
+    model, drawn = normalised(), []
+
+    def draw():
+        drawn.append(batch())
+        return drawn[-1]
+
+    optimizer = swarm(model, **settings)
+    closure = VectorizedClosure(model, cross_entropy, draw)
+    for steps in (1, 2, 3):
+        optimizer.step(closure)
+        assert len(drawn) == steps
