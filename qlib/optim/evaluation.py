@@ -201,7 +201,9 @@ def evaluate(closure, members, agents, group):
 
 
 def ask(closure):
-    """One call of an ordinary closure: what it returned, which is one number."""
+    """The loss of the model's own weights as the closure returned it, one number."""
+    if hasattr(closure, "model_loss"):
+        return closure.model_loss()
     with torch.enable_grad():
         value = closure()
     if isinstance(value, torch.Tensor):

@@ -13,12 +13,11 @@ from qlib.optim.update import Exchange, Scratch, advance, runs_of, wide_dtype
 
 @dataclass
 class Shared:
-    """What the parameters of one step share: scratch, matrices, Gram matrices, sums."""
+    """What the parameters of one step share: scratch, matrices, exchanges."""
 
     scratch: Scratch = field(default_factory=Scratch)
     matrices: dict = field(default_factory=dict)
-    grams: dict = field(default_factory=dict)
-    sums: list = field(default_factory=list)
+    exchanges: list = field(default_factory=list)
     weights: int = 0
 
 
@@ -72,7 +71,8 @@ def _move_member(member, agents, turn, swarm, generator, shared):
     together = member.loaded and len(matrix) > 1
     jumps = [row for row in rows if together and turn.jumps[row]]
     reach = (0.8 * matrix[jumps].abs().mean(1) + 0.1) * turn.temperature
-    sums = advance(
+    exchange = _exchange(member, rows, turn, swarm, shared) if together else None
+    advance(
         matrix,
         [flat(gradient) for _, gradient in pairs],
         {name: member.matrix(name) for name in names},
@@ -80,10 +80,10 @@ def _move_member(member, agents, turn, swarm, generator, shared):
         rule=inner.rule,
         group=group,
         scratch=shared.scratch,
-        exchange=_exchange(member, rows, turn, swarm, shared) if together else None,
+        exchange=exchange,
     )
-    if sums is not None:
-        shared.sums.append(sums)
+    if exchange:
+        shared.exchanges.append(exchange)
         shared.weights += matrix.numel()
     if jumps:
         matrix[jumps] += reach[:, None] * draw(
@@ -97,10 +97,6 @@ def _move_member(member, agents, turn, swarm, generator, shared):
 def _exchange(member, rows, turn, swarm, shared):
     matrix, group = member.matrix(), member.group
     wide, place = wide_dtype(matrix), matrix.device
-    gram = shared.grams.get((wide, place))
-    if gram is None:
-        gram = torch.zeros(len(matrix), len(matrix), dtype=wide, device=place)
-        shared.grams[wide, place] = gram
     stored = swarm["best"] == "alltime"
     key = (group["gamma"], group["pull"], tuple(rows), wide, place)
     if key not in shared.matrices:
@@ -111,29 +107,34 @@ def _exchange(member, rows, turn, swarm, shared):
             best=len(matrix) if stored else turn.leader,
             draws=turn.draws,
         )
-        shared.matrices[key] = full[rows].to(gram) if full.any() else None
+        shared.matrices[key] = full[rows].to(place, wide) if full.any() else None
     target = member.state["best"].view(-1) if stored else None
-    return Exchange(shared.matrices[key], turn.leader, gram, target, shared.scratch)
+    return Exchange(shared.matrices[key], turn.leader, target, matrix, shared.scratch)
 
 
 def _diversity(shared):
-    total = 0.0
-    for gram in shared.grams.values():
-        gram = gram.double()
-        total += max(float(gram.trace() - gram.sum() / len(gram)), 0.0)
-    return (total / shared.weights) ** 0.5 if shared.weights else 0.0
+    """Root mean square distance to the mean, per weight, as evaluated."""
+    spreads = _together([exchange.spread() for exchange in shared.exchanges])
+    return (max(float(spreads.sum()), 0.0) / max(shared.weights, 1)) ** 0.5
 
 
 def _failed(members, shared, number):
+    """Agents with new weights that are not finite; sums tell where to look."""
     failed = torch.zeros(number, dtype=torch.bool)
-    if not shared.sums:
-        return failed
-    place = shared.sums[0].device
-    sums = torch.stack([sums.to(place, torch.float32) for sums in shared.sums])
-    for agent in (~sums.isfinite().all(0)).nonzero().flatten().tolist():
+    sums = _together([exchange.sums.double() for exchange in shared.exchanges])
+    for agent in (
+        (~sums.reshape(-1, number).isfinite().all(0)).nonzero().flatten().tolist()
+    ):
         rows = [member.state["agents"][agent] for member in members]
         failed[agent] = not all(row.isfinite().all() for row in rows)
     return failed
+
+
+def _together(tensors):
+    """Small tensors of all devices stacked on the CPU, one transfer a device."""
+    if not tensors:
+        return torch.zeros(0, dtype=torch.float64)
+    return torch.stack([tensor.to(tensors[0].device) for tensor in tensors]).cpu()
 
 
 def restart(members, turn, failed):

@@ -282,13 +282,15 @@ class QIMAD(torch.optim.Optimizer):
             )
         return means
 
-    def as_ensemble(self, model):
-        """The agents as one module that averages their predictions.
+    def as_ensemble(self, model, closure=None):
+        """The agents as one module, evaluated on the same inputs.
 
         Parameters
         ----------
         model : torch.nn.Module
             The one whose parameters are optimised.
+        closure : VectorizedClosure or None
+            Gives each agent its own buffers; else all share the model's.
 
         Returns
         -------
@@ -296,7 +298,16 @@ class QIMAD(torch.optim.Optimizer):
         """
         from qlib.optim.ensemble import AgentEnsemble
 
-        return AgentEnsemble(self, model)
+        own = {id(parameter): parameter for parameter in self._parameters()}
+        stacks = {
+            name: torch.stack(
+                [self._row(own[id(part)], i) for i in range(self.num_agents)]
+            )
+            for name, part in model.named_parameters()
+            if id(part) in own
+        }
+        buffers = closure and closure.agent_buffers(self.num_agents)
+        return AgentEnsemble(model, stacks, buffers)
 
     @torch.no_grad()
     def diversity(self):

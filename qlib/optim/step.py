@@ -84,8 +84,8 @@ def take_step(optimizer, closure):
     _load(members, swarm, turn, failed)
     shown = _shown(swarm, stored)
     _leave_gradients(members, found, shown, closure)
-    if shown is not None and hasattr(closure, "load_buffers"):
-        closure.load_buffers(shown)
+    if hasattr(closure, "load_buffers") and (shown is not None or at_mean is not None):
+        closure.load_buffers("mean" if shown is None else shown)
     swarm["step"] += 1
     swarm["cursor"] = (swarm["cursor"] + len(found.agents)) % swarm["num_agents"]
     if at_mean is not None:

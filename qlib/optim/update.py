@@ -8,8 +8,12 @@ about once.
 
 import torch
 
-BLOCK_BYTES = 2**20
-"""Bytes of all that one block touches, a thread: a second-level cache."""
+BLOCK_BYTES = 2**21
+"""Bytes of all that one block touches, a thread.
+
+Twice a second-level cache of 1 MiB: smaller blocks spend more on calling torch than
+they save.
+"""
 
 TOUCHED = 7
 """Matrices of a block: weights, gradient, two buffers, three of scratch."""
@@ -34,6 +38,13 @@ class Scratch:
             self._flat[key] = flat
         return flat[: rows * width].view(rows, width)
 
+    def ones(self, width, like):
+        """A (width,) tensor of ones."""
+        key = ("ones", like.dtype, like.device)
+        if key not in self._flat or len(self._flat[key]) < width:
+            self._flat[key] = like.new_ones(width)
+        return self._flat[key][:width]
+
 
 class Exchange:
     """What the agents of one tensor give each other: L (theta - theta_r), by blocks.
@@ -45,42 +56,67 @@ class Exchange:
     ----------
     matrix : (K, N) or (K, N + 1) tensor, or None
         Rows of L of the K agents that move; the further column is `target`. None: no
-        exchange, only the Gram matrix.
+        exchange, only the sums.
     reference : int
         The agent r.
-    gram : (N, N) tensor
-        The products of the differences are added to it.
     target : (n,) tensor or None
         A point that is no agent.
+    like : (N, n) tensor
+        The agents.
     scratch : Scratch
     """
 
-    def __init__(self, matrix, reference, gram, target, scratch):
-        self.matrix, self.reference, self.gram = matrix, reference, gram
+    def __init__(self, matrix, reference, target, like, scratch):
+        self.matrix, self.reference = matrix, reference
         self.target, self.scratch = target, scratch
+        self.dtype = wide_dtype(like)
+        self.sums = torch.zeros(len(like), dtype=self.dtype, device=like.device)
+        self.share = torch.full_like(self.sums, 1 / len(like))
+        self.squares = []
 
-    def of(self, block, columns):
-        """The (K, width) exchange of one block of columns, a slice; None without L."""
+    def differences(self, block, columns):
+        """Differences of one block of columns, a slice, to the reference; last target.
+
+        Their squares are noted: of all agents, less N times those of their mean.
+        """
         agents, width = block.shape
         rows = agents + (self.target is not None)
-        wide = self.gram.dtype
-        apart = self.scratch.take("apart", rows, width, block, wide)
-        if wide == block.dtype:
-            torch.sub(block, block[self.reference], out=apart[:agents])
+        apart = self.scratch.take("apart", rows, width, block, self.dtype)
+        here = block[self.reference].to(self.dtype)
+        if self.dtype == block.dtype:
+            torch.sub(block, here, out=apart[:agents])
         else:
-            apart[:agents].copy_(block)
-            apart[:agents].sub_(block[self.reference].to(wide))
+            apart[:agents].copy_(block).sub_(here)
         if self.target is not None:
-            torch.sub(
-                self.target[columns].to(wide),
-                block[self.reference].to(wide),
-                out=apart[agents],
-            )
-        self.gram.addmm_(apart[:agents], apart[:agents].T)
+            torch.sub(self.target[columns].to(self.dtype), here, out=apart[agents])
+        own = apart[:agents]
+        mean = torch.mv(own.T, self.share)
+        every = own.reshape(-1)
+        self.squares += [torch.dot(every, every), -agents * torch.dot(mean, mean)]
+        return apart
+
+    def add(self, rows, positions, apart):
+        """Add L (theta - theta_r) to some rows of a block."""
         if self.matrix is None:
-            return None
-        moved = self.scratch.take("moved", len(self.matrix), width, block, wide)
-        return torch.mm(self.matrix, apart, out=moved)
+            return
+        matrix = self.matrix[positions]
+        if rows.dtype == apart.dtype:
+            rows.addmm_(matrix, apart)
+        else:
+            rows.add_(matrix @ apart)
+
+    def note(self, block):
+        """Add the new rows of a block to the sums: not finite where a weight is not."""
+        width = block.shape[1]
+        ones = self.scratch.ones(width, block)
+        if self.dtype == block.dtype:
+            self.sums.addmv_(block, ones)
+        else:
+            self.sums += block.sum(1, dtype=self.dtype)
+
+    def spread(self):
+        """Sum of the squared distances of the agents to their mean, before the step."""
+        return torch.stack(self.squares).double().sum()
 
 
 def wide_dtype(tensor):
@@ -145,32 +181,28 @@ def advance(agents, gradients, buffers, *, runs, rule, group, scratch, exchange=
     exchange : Exchange or None
         None for a lone agent: nothing but the inner rule.
 
-    Returns
-    -------
-    (N,) tensor or None
-        Sums of the new rows, not finite where a weight is not; None without exchange.
     """
     width = block_width(agents)
     names = list(buffers)
     split = [agents, *(buffers[name] for name in names)]
     blocks = zip(*(matrix.split(width, 1) for matrix in split), strict=True)
     slopes = zip(*(gradient.split(width) for gradient in gradients), strict=True)
-    sums = []
-    for index, ((block, *memory), slope) in enumerate(zip(blocks, slopes, strict=True)):
+    start = 0
+    for (block, *memory), slope in zip(blocks, slopes, strict=True):
         size = block.shape[1]
         gradient = scratch.take("gradient", len(gradients), size, block)
         spare = scratch.take("spare", len(gradients), size, block)
         torch.stack(slope, out=gradient)
         if group["maximize"]:
             gradient.neg_()
-        start = index * width
-        moved = exchange and exchange.of(block, slice(start, start + size))
+        if exchange:
+            apart = exchange.differences(block, slice(start, start + size))
         for rows, positions, count in runs:
             own = {name: m[rows] for name, m in zip(names, memory, strict=True)}
             there = block[rows]
             rule(there, gradient[positions], own, spare[positions], group, count)
-            if moved is not None:
-                there.add_(moved[positions])
+            if exchange:
+                exchange.add(there, positions, apart)
         if exchange:
-            sums.append(block.sum(1, dtype=exchange.gram.dtype))
-    return torch.stack(sums).sum(0) if sums else None
+            exchange.note(block)
+        start += size
