@@ -31,7 +31,7 @@ ROUNDING = 1e-9  # nats: kernels, refits and the optimum's tolerance together
 
 def ways(name, study, sweeps=16):
     """The first settings of a method, with few sweeps or steps."""
-    chosen = bits.with_budget(name, bits.settings(name, study)[0], sweeps)
+    chosen = bits.with_budget(name, bits.settings(name, study)[0], sweeps, 1)
     if name == "straight-through":
         chosen |= dict(steps=40)
     if name == "straight-through, then SA":
@@ -155,7 +155,7 @@ def test_searches_spend_the_evaluations_of_as_many_sweeps_of_annealing(
         return found
 
     start = bits.second_order(study, 1)
-    chosen = bits.with_budget(name, bits.settings(name, study)[1], sweeps)
+    chosen = bits.with_budget(name, bits.settings(name, study)[1], sweeps, 1)
     bits.annealed(study, 1, start, np.random.default_rng(4), search=counting, **chosen)
     share = {"SA": 1}.get(name, 8)
     assert len(spent) == min(4, sweeps // share)
@@ -164,7 +164,7 @@ def test_searches_spend_the_evaluations_of_as_many_sweeps_of_annealing(
 
 def test_rounding_and_training_have_no_sweeps_to_divide():
     for name in ("rounding", "straight-through"):
-        assert bits.with_budget(name, dict(a=1), 100) == dict(a=1)
+        assert bits.with_budget(name, dict(a=1), 100, 1) == dict(a=1)
 
 
 @pytest.mark.parametrize("shifts", [(0.5, 0.0, -0.2), (0.0, 0.1, 0.2), (3.0, 1.0, 0.0)])

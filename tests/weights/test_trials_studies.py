@@ -113,7 +113,8 @@ def test_heads_to_fine_tune_from_are_what_their_names_say(width, study):
     assert min(losses, key=losses.get) == "L-BFGS"
     assert losses["SGD"] == pytest.approx(study.optimum.loss, abs=1e-3)
     assert losses["SA"] < losses["random search"] < np.log(10)
-    for name in ("SA", "random search"):  # a class's weights have few sizes
+    assert losses["rounding"] < losses["random search"]
+    for name in ("SA", "rounding", "random search"):  # a class's weights have few sizes
         sizes = [np.unique(one.round(12)).size for one in np.abs(found[name][0]).T]
         assert max(sizes) <= 2 ** (width - 1)
     for name, head in found.items():

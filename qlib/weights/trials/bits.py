@@ -246,7 +246,7 @@ def tuned(study, bits, rng, *, sweeps):
     """
     best, start = {}, second_order(study, bits)
     for name, method in METHODS.items():
-        tried = [with_budget(name, one, sweeps) for one in settings(name, study)]
+        tried = [with_budget(name, one, sweeps, bits) for one in settings(name, study)]
         if name == "straight-through, then SA":
             training = best["straight-through"]
             tried = [one | dict(training=training) for one in tried]
@@ -256,14 +256,15 @@ def tuned(study, bits, rng, *, sweeps):
     return best
 
 
-def with_budget(name, chosen, sweeps):
+def with_budget(name, chosen, sweeps, bits):
     """Settings with what spends about as much as `sweeps` of SA.
 
-    Searches by Metropolis get equal evaluations. A kick with its descent and refits
-    takes about as long as forty sweeps, and a random head with its refit as ten.
+    Searches by Metropolis get equal evaluations. A kick with its descent, which tries
+    all levels, and refits takes about as long as twenty sweeps a level; a random head
+    with its refit as ten.
     """
     if name == "iterated descent":
-        return chosen | dict(kicks=max(1, sweeps // 40))
+        return chosen | dict(kicks=max(1, sweeps // (20 * levels(bits).size)))
     if name == "random search":
         return dict(tries=max(1, sweeps // 10))
     share = {
@@ -343,7 +344,7 @@ def by_budget(studies, chosen, bits, budgets, *, clock, rng):
     for name in ("SA", "path integral"):
         rows, marks = [], [clock()]
         for sweeps in budgets:
-            ways = with_budget(name, chosen[name], sweeps)
+            ways = with_budget(name, chosen[name], sweeps, bits)
             heads = [
                 METHODS[name](study, bits, start, rng, **ways)
                 for study, start in zip(studies, starts, strict=True)

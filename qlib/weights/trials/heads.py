@@ -1,4 +1,4 @@
-"""Heads from which a network is fine-tuned: by gradients, by annealing, by chance."""
+"""Heads for fine-tuning: by gradients, by annealing, by rounding, by chance."""
 
 from dataclasses import replace
 
@@ -32,8 +32,8 @@ def heads(study, *, width, sweeps, temperatures, lr, epochs, rng):
     Returns
     -------
     dict
-        Method to (weights (d, C), bias (C,)); "random search" is random codes with
-        their best scale and bias.
+        Method to (weights (d, C), bias (C,)); "rounding" is the optimum in codes as
+        the annealed ones, "random search" random codes with their best scale and bias.
     """
     data = study.features, study.labels
     start = random_codes(study, width, rng)
@@ -46,11 +46,13 @@ def heads(study, *, width, sweeps, temperatures, lr, epochs, rng):
         rng=rng,
     )
     annealed, chance = bits.fitted(study, found.head), bits.fitted(study, start)
+    near = bits.rounded(study, width)
     ways = dict(epochs=epochs, cosine=True, l2=study.l2, rng=rng)
     sgd = train_last_layer(*data, lr=lr, **ways)
     return {
         "SGD": (sgd.weights, sgd.bias),
         "L-BFGS": (study.optimum.weights, study.optimum.bias),
         "SA": (annealed.weights, annealed.bias),
+        "rounding": (near.weights, near.bias),
         "random search": (chance.weights, chance.bias),
     }
