@@ -212,6 +212,27 @@ def test_starting_points_that_do_not_fit_are_refused_by_name(start):
     assert all(torch.equal(weight, torch.zeros_like(weight)) for weight in weights)
 
 
+def test_starting_points_leave_no_room_for_spread():
+    with pytest.raises(ValueError, match=r"\bspread\b.*\bstart\b"):
+        QIMAD([_weight(2)], num_agents=4, spread=0.1, start=_points(4, (2,)))
+
+
+@pytest.mark.parametrize(
+    ("inner", "foreign"),
+    [
+        ("rmsprop", {"betas": (0.8, 0.9)}),
+        ("adamw", {"alpha": 0.9}),
+        ("adamw", {"momentum": 0.9}),
+        ("sgd", {"alpha": 0.9}),
+        ("sgd", {"betas": (0.8, 0.9)}),
+        ("sgd", {"eps": 1e-6}),
+    ],
+)
+def test_a_hyperparameter_of_another_inner_optimiser_is_refused(inner, foreign):
+    with pytest.raises(ValueError, match=rf"\b{next(iter(foreign))}\b.*{inner}"):
+        QIMAD([_weight()], inner=inner, **foreign)
+
+
 def test_a_refused_construction_touches_neither_weights_nor_random_state():
     weight = _weight()
     weight.grad = torch.ones_like(weight)
