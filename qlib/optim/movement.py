@@ -50,8 +50,8 @@ def move(members, found, turn, swarm, generator):
     shared = Shared()
     broken = (~turn.usable).nonzero().flatten().tolist()
     for member in members:
-        if broken and member.loaded:
-            member.state["agents"][broken] = member.state["agents"][turn.leader]
+        if member.loaded:
+            _copy_rows(member.state["agents"], turn.leader, broken)
         _move_member(member, found.agents, turn, swarm, generator, shared)
     return _diversity(shared), _failed(members, shared, len(turn.due))
 
@@ -156,7 +156,12 @@ def restart(members, turn, failed):
     for member in members:
         for name in member.names():
             if name != "agents" or member.loaded:
-                member.state[name][broken] = member.state[name][source]
+                _copy_rows(member.state[name], source, broken)
         for agent in broken:
             member.state["steps"][agent] = member.state["steps"][source]
     return broken, source
+
+
+def _copy_rows(rows, source, agents):
+    for agent in agents:
+        rows[agent].copy_(rows[source])

@@ -1,0 +1,376 @@
+"""What a swarm keeps, isolates, adopts and resumes."""
+
+import subprocess
+import sys
+import warnings
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from qlib.optim import QIMAD
+
+WILD = {"spread": 0.1, "patience": 0, "smoothing": 0.5, "total_steps": 40, "seed": 3}
+
+
+def _run(task, optimizer, steps):
+    return [optimizer.step(task.closure(optimizer)).item() for _ in range(steps)]
+
+
+def _swarm(task, lr=0.05, **settings):
+    return QIMAD(task.model.parameters(), lr, **{**WILD, **settings})
+
+
+def _agents(optimizer):
+    return [optimizer.agent_parameters(i) for i in range(optimizer.num_agents)]
+
+
+RESUME = """
+import sys, torch
+from torch import nn
+from qlib.optim import QIMAD
+
+saved = torch.load(sys.argv[1], weights_only=True)
+model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+model.load_state_dict(saved["model"])
+optimizer = QIMAD(model.parameters())
+optimizer.load_state_dict(saved["optimizer"])
+inputs, targets = saved["data"]
+
+def closure():
+    optimizer.zero_grad()
+    loss = (model(inputs) - targets).square().mean()
+    loss.backward()
+    return loss
+
+losses = [optimizer.step(closure).item() for _ in range(15)]
+jumps = [record["jumps"] for record in optimizer.history]
+state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+torch.save({**state, "losses": losses, "jumps": jumps}, sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("inner", ["rmsprop", "adamw", "sgd"])
+def test_another_process_resumes_to_the_last_bit(inner, task, identical, tmp_path):
+    made = task()
+    lr = 2.0 if inner == "sgd" else 0.3  # too large, so that agents stagnate
+    optimizer = _swarm(made, lr, inner=inner, num_agents=5, eval_agents=3)
+    _run(made, optimizer, 10)
+    saved = {"model": made.model.state_dict(), "optimizer": optimizer.state_dict()}
+    data = [made.inputs, made.targets]
+    torch.save({**saved, "data": data}, tmp_path / "saved.pt")
+    command = [sys.executable, "-c", RESUME]
+    files = [str(tmp_path / "saved.pt"), str(tmp_path / "resumed.pt")]
+    subprocess.run([*command, *files], check=True)
+    losses = _run(made, optimizer, 15)
+    resumed = torch.load(tmp_path / "resumed.pt", weights_only=True)
+    jumps = [record["jumps"] for record in optimizer.history][10:]
+    assert resumed["losses"] == losses
+    assert resumed["jumps"] == jumps
+    assert any(jumps)
+    assert identical(resumed["model"], dict(made.model.state_dict()))
+    assert identical(resumed["optimizer"], optimizer.state_dict())
+
+
+BREAKS = {
+    "a loss of NaN": lambda loss, grads: (loss * torch.nan, grads),
+    "an infinite loss": lambda loss, grads: (loss + torch.inf, grads),
+    "a gradient of NaN": lambda loss, grads: (loss, [grads[0] * torch.nan, *grads[1:]]),
+    "an infinite gradient": lambda loss, grads: (loss, [*grads[:-1], grads[-1] / 0.0]),
+}
+
+
+def _breaking(task, optimizer, broken, how):
+    """A closure whose calls numbered in `broken` break."""
+    evaluate, calls = task.closure(optimizer), [-1]
+
+    def closure():
+        calls[0] += 1
+        loss = evaluate()
+        if calls[0] in broken:
+            weights = list(task.model.parameters())
+            with torch.no_grad():
+                loss, slopes = BREAKS[how](loss, [weight.grad for weight in weights])
+            for weight, slope in zip(weights, slopes, strict=True):
+                weight.grad = slope
+        return loss
+
+    return closure
+
+
+@pytest.mark.parametrize("how", BREAKS)
+@pytest.mark.parametrize("inner", ["rmsprop", "adamw", "sgd"])
+@pytest.mark.parametrize("broken", [{0}, {2}, {0, 1, 3}])
+def test_what_is_not_finite_is_isolated_and_restarted_in_the_same_step(
+    broken, inner, how, task, identical
+):
+    made = task()
+    optimizer = _swarm(made, inner=inner, tunnelling=False)
+    _run(made, optimizer, 3)
+    optimizer.step(_breaking(made, optimizer, broken, how))
+    agents = _agents(optimizer)
+    assert all(weight.isfinite().all() for agent in agents for weight in agent)
+    record = optimizer.history[-1]
+    assert record["reseeded"] == sorted(broken)
+    healthy = [agents[i] for i in set(range(4)) - broken]
+    for agent in broken:
+        assert any(identical(agents[agent], other) for other in healthy)
+    assert all(map(torch.isfinite, map(torch.tensor, _run(made, optimizer, 5))))
+    assert all(record["reseeded"] == [] for record in list(optimizer.history)[-5:])
+
+
+def test_the_healthy_agents_do_not_notice_who_is_broken_beside_them(task, identical):
+    agents = []
+    for how in ("a loss of NaN", "a gradient of NaN"):
+        made = task()
+        optimizer = _swarm(made, tunnelling=False)
+        _run(made, optimizer, 2)
+        optimizer.step(_breaking(made, optimizer, {1}, how))
+        agents.append(_agents(optimizer))
+    assert identical(*agents)
+
+
+@pytest.mark.parametrize("how", BREAKS)
+def test_nobody_moves_where_all_are_broken(how, task, identical):
+    made = task()
+    optimizer = _swarm(made)
+    _run(made, optimizer, 3)
+    before, weights = _agents(optimizer), made.weights()
+    with pytest.warns(RuntimeWarning, match="none moved"):
+        optimizer.step(_breaking(made, optimizer, range(4), how))
+    assert identical(before, _agents(optimizer))
+    assert identical(weights, made.weights())
+    assert optimizer.history[-1]["reseeded"] == [0, 1, 2, 3]
+    assert torch.tensor(_run(made, optimizer, 2)).isfinite().all()
+
+
+def test_agents_that_are_not_evaluated_neither_move_nor_age(task, identical):
+    made = task()
+    optimizer = _swarm(made, num_agents=5, eval_agents=2, patience=1)
+    _run(made, optimizer, 6)
+    for step in range(6, 16):
+        due = {2 * step % 5, (2 * step + 1) % 5}
+        before = _agents(optimizer)
+        old = deepcopy(optimizer.param_groups[0]["swarm"])
+        _run(made, optimizer, 1)
+        new, record = optimizer.param_groups[0]["swarm"], optimizer.history[-1]
+        evaluated = {i for i, loss in enumerate(record["losses"]) if loss is not None}
+        assert evaluated == due
+        assert set(record["jumps"]) <= due
+        for agent in set(range(5)) - due:
+            assert identical(before[agent], optimizer.agent_parameters(agent))
+            for name in ("age", "count", "smoothed", "lowest"):
+                first, second = (one["progress"][name][agent] for one in (old, new))
+                assert identical(first, second)
+            assert old["alpha"][agent] == new["alpha"][agent]
+            assert old["beta"][agent] == new["beta"][agent]
+
+
+@pytest.mark.parametrize("num_agents", [1, 4])
+def test_a_rate_that_warms_up_from_zero_loses_no_spread(num_agents, task, identical):
+    made = task()
+    optimizer = _swarm(made, num_agents=num_agents, spread=0.5, tunnelling=False)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: min(k // 2, 1))
+    start = made.weights()
+    for _ in range(2):
+        optimizer.step(made.closure(optimizer))
+        assert identical(start, made.weights())
+        assert all(identical(start, agent) for agent in _agents(optimizer))
+        schedule.step()
+    optimizer.step(made.closure(optimizer))
+    assert not identical(start, made.weights())
+    spread = optimizer.history[-1]["diversity"]
+    assert spread == 0 if num_agents == 1 else 0.2 < spread < 0.8
+
+
+def test_a_group_frozen_by_its_rate_keeps_the_models_weights(task, identical):
+    made = task()
+    first, *rest = made.model.parameters()
+    groups = [{"params": [first]}, {"params": rest}]
+    optimizer = QIMAD(groups, 0.05, **WILD)
+    _run(made, optimizer, 5)
+    optimizer.param_groups[0]["lr"] = 0.0
+    frozen, agents = first.detach().clone(), [a[0] for a in _agents(optimizer)]
+    _run(made, optimizer, 8)
+    assert torch.equal(first, frozen)
+    assert identical(agents, [agent[0] for agent in _agents(optimizer)])
+
+
+def test_storage_is_twice_the_agents_and_twice_the_model(task):
+    for best, copies in (("ema", 8), ("alltime", 9)):
+        made = task()
+        optimizer = _swarm(made, best=best)
+        _run(made, optimizer, 3)
+        weights = sum(weight.numel() for weight in made.model.parameters())
+        kept = sum(
+            value.numel()
+            for state in optimizer.state.values()
+            for value in state.values()
+            if isinstance(value, torch.Tensor)
+        )
+        assert kept == copies * weights
+        assert kept + weights <= (2 * 4 + 2) * weights
+
+
+@pytest.mark.parametrize("num_agents", [1, 4])
+@pytest.mark.parametrize("load", ["best", "current"])
+def test_changes_made_to_the_model_between_steps_are_adopted(num_agents, load, task):
+    made = task()
+    optimizer = _swarm(made, 1e-6, num_agents=num_agents, load=load, gamma=0, pull=0)
+    _run(made, optimizer, 3)
+    held = optimizer.param_groups[0]["swarm"]["held"]
+    with torch.no_grad():
+        for weight in made.model.parameters():
+            weight.fill_(0.25)
+    seen = []
+    evaluate = made.closure(optimizer)
+
+    def closure():
+        seen.append(made.weights())
+        return evaluate()
+
+    optimizer.step(closure)
+    adopted = [all(w.eq(0.25).all() for w in weights) for weights in seen]
+    assert adopted == [agent == held for agent in range(num_agents)]
+
+
+def test_jumps_are_bounded_and_are_made_by_the_stagnating_only(task):
+    made = task()
+    optimizer = _swarm(made, 1e-12, gamma=0, pull=0, spread=0.5, cooling=None)
+    jumped = 0
+    for _ in range(30):
+        before = _agents(optimizer)
+        _run(made, optimizer, 1)
+        record = optimizer.history[-1]
+        if record["step"] == 0:
+            continue
+        for agent, old in enumerate(before):
+            for a, b in zip(old, optimizer.agent_parameters(agent), strict=True):
+                moved = (a - b).abs().max()
+                if agent in record["jumps"]:
+                    assert 1e-3 < moved <= 1.0001 * (0.8 * a.abs().mean() + 0.1)
+                else:
+                    assert moved < 1e-6
+        jumped += len(record["jumps"])
+    assert jumped > 5
+
+
+def test_the_stored_best_is_the_least_loss_ever_and_is_what_the_model_holds(task):
+    made = task()
+    optimizer = _swarm(made, 0.2, best="alltime", spread=0.5)
+    lowest = torch.inf
+    for _ in range(30):
+        loss = _run(made, optimizer, 1)[0]
+        losses = optimizer.history[-1]["losses"]
+        lowest = min(lowest, *losses)
+        assert loss == pytest.approx(lowest, rel=1e-6)
+        with torch.no_grad():
+            held = (made.model(made.inputs) - made.targets).square().mean().item()
+        assert held == pytest.approx(lowest, rel=1e-6)
+
+
+def test_a_stochastic_closure_is_warned_about_where_the_best_is_stored(task):
+    made = task()
+    optimizer = _swarm(made, best="alltime")
+    noise = torch.Generator().manual_seed(0)
+    evaluate = made.closure(optimizer)
+
+    def closure():
+        return evaluate() + torch.rand((), generator=noise)
+
+    optimizer.step(closure)
+    with pytest.warns(UserWarning, match="alltime"):
+        optimizer.step(closure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.step(closure)
+
+
+@pytest.mark.parametrize("load", ["best", "mean", "current"])
+def test_the_model_holds_what_load_says(load, task, identical):
+    made = task()
+    optimizer = _swarm(made, load=load, best="current", tunnelling=False)
+    for _ in range(5):
+        _run(made, optimizer, 1)
+        expected = optimizer.mean()
+        if load != "mean":
+            losses = optimizer.history[-1]["losses"]
+            expected = optimizer.agent_parameters(losses.index(min(losses)))
+        assert identical(made.weights(), expected)
+
+
+def test_an_agent_can_be_loaded_and_is_then_held(task, identical):
+    made = task()
+    optimizer = _swarm(made)
+    _run(made, optimizer, 3)
+    optimizer.load_agent(2)
+    assert identical(made.weights(), optimizer.agent_parameters(2))
+    agents = _agents(optimizer)
+    optimizer.agent_parameters(1)[0].zero_()
+    assert identical(agents, _agents(optimizer))
+
+
+def test_diversity_and_smoothed_losses_are_their_definitions(task):
+    made = task()
+    optimizer = _swarm(made, tunnelling=False, smoothing=0.5)
+    assert optimizer.agent_losses.isnan().all()
+    assert optimizer.diversity() == 0
+    _run(made, optimizer, 2)
+    before = optimizer.diversity()
+    first, second = (record["losses"] for record in optimizer.history)
+    mean = (torch.tensor(first) * 0.5 + torch.tensor(second)) / 1.5
+    torch.testing.assert_close(optimizer.agent_losses, mean.double())
+    stacked = torch.stack(
+        [torch.cat([part.flatten() for part in agent]) for agent in _agents(optimizer)]
+    )
+    expected = (stacked - stacked.mean(0)).square().mean().sqrt().item()
+    assert before == pytest.approx(expected, rel=1e-5)
+    _run(made, optimizer, 1)
+    assert optimizer.history[-1]["diversity"] == pytest.approx(before, rel=1e-5)
+
+
+def test_the_history_is_bounded(task):
+    made = task()
+    optimizer = _swarm(made, history_size=3)
+    _run(made, optimizer, 7)
+    assert [record["step"] for record in optimizer.history] == [4, 5, 6]
+
+
+def test_agents_start_from_the_points_given(identical):
+    points = torch.linspace(-2, 2, 8, dtype=torch.float64).view(4, 2)
+    place = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    optimizer = QIMAD([place], num_agents=4, start=list(points), seed=0)
+    assert identical([agent[0] for agent in _agents(optimizer)], list(points))
+    assert torch.equal(place, torch.zeros(2, dtype=torch.float64))
+    seen = []
+
+    def closure():
+        optimizer.zero_grad()
+        seen.append(place.detach().clone())
+        loss = place.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert identical(seen, list(points))
+
+
+def test_two_gradients_in_the_same_memory_are_refused():
+    place, buffer = nn.Parameter(torch.ones(3)), torch.zeros(3)
+    optimizer = QIMAD([place], spread=0.1, seed=0)
+
+    def closure():
+        place.grad = buffer.copy_(2 * place.detach())
+        return place.detach().square().sum()
+
+    with pytest.raises(RuntimeError, match="same memory"):
+        optimizer.step(closure)
+    assert torch.equal(place, torch.ones(3))
+
+
+def test_a_copy_of_several_processes_is_refused():
+    optimizer = QIMAD([nn.Parameter(torch.ones(3))])
+    optimizer.process_group = object()
+    with pytest.raises(TypeError, match="process_group"):
+        deepcopy(optimizer)
