@@ -54,7 +54,7 @@ torch.save({**state, "losses": losses, "jumps": jumps}, sys.argv[2])
 @pytest.mark.parametrize("inner", ["rmsprop", "adamw", "sgd"])
 def test_another_process_resumes_to_the_last_bit(inner, task, identical, tmp_path):
     made = task()
-    lr = 2.0 if inner == "sgd" else 0.3  # too large, so that agents stagnate
+    lr = {"rmsprop": 0.3, "adamw": 3.0, "sgd": 2.0}[inner]  # too large: stagnation
     optimizer = _swarm(made, lr, inner=inner, num_agents=5, eval_agents=3)
     _run(made, optimizer, 10)
     saved = {"model": made.model.state_dict(), "optimizer": optimizer.state_dict()}
