@@ -7,9 +7,10 @@ caption. Titles state what the drawn data say.
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import NullFormatter
 
 from qlib import intervals
-from qlib.optim.trials.problems import SHAPES
+from qlib.optim.trials.problems import FLOOR, SHAPES
 from qlib.workbook import plotting
 
 
@@ -82,14 +83,12 @@ def paths(found):
     }
 
 
-def contests(found, floor):
+def contests(found):
     """Best value so far against gradients, and in the end, a column a landscape.
 
     Parameters
     ----------
     found : sequence of `trials.tuning.Contest`
-    floor : float
-        Values below it count as equal and are drawn there.
     """
     names = list(found[0].traces)
     with plotting.style():
@@ -98,16 +97,18 @@ def contests(found, floor):
         )
         for (upper, lower), one in zip(axes.T, found, strict=True):
             for name in names:
-                trace = np.clip(one.traces[name], floor, 1e12)
+                trace = np.clip(one.traces[name], FLOOR, 1e12)
                 plotting.band(upper, one.evaluations, trace, method=name)
-            upper.set(xscale="log", yscale="log", xlabel="gradients")
-            lower.set_xscale("log")
+            upper.set(xscale="log", xlabel="gradients")
+            upper.xaxis.set_minor_formatter(NullFormatter())
             medians = one.medians()
             rows = [
-                intervals.Estimate(*np.maximum(medians[name], floor)) for name in names
+                intervals.Estimate(*np.maximum(medians[name], FLOOR)) for name in names
             ]
             ends = [(row.low, row.high) for row in rows]
             values = [row.value for row in rows]
+            _scale(lower.xaxis, np.concatenate(ends))
+            _scale(upper.yaxis, np.concatenate([_quartiles(one, n) for n in names]))
             plotting.interval_points(lower, names, values, ends)
             lower.set_xlabel("median best value above the minimum")
             upper.set_title(f"{one.landscape}: {lead(names, rows)}", fontsize=9.5)
@@ -125,20 +126,18 @@ def contests(found, floor):
         f"{', '.join(names)} on {', '.join(one.landscape for one in found)}",
         "caption": f"Above: median and interquartile range of {runs} runs. Below: "
         f"median after {budget} gradients with its 95 % interval. Values below "
-        f"{floor:g} count as equal and are drawn there. Each method has the best "
+        f"{FLOOR:g} count as equal and are drawn there. Each method has the best "
         "settings that it met in equally many tries on other instances.",
     }
 
 
-def ablation(found, floor):
+def ablation(found):
     """Median best value of every variant, a panel a landscape.
 
     Parameters
     ----------
     found : dict
         Landscape to what `trials.swarms.ablation` returns.
-    floor : float
-        As in `contests`.
     """
     variants = list(next(iter(found.values())))
     labels = [_label(variant) for variant in variants]
@@ -149,10 +148,11 @@ def ablation(found, floor):
         for ax, (landscape, traces) in zip(axes[0], found.items(), strict=True):
             rows = []
             for place, variant in enumerate(variants):
-                values = np.clip(traces[variant][:, -1], floor, None)
+                values = np.clip(traces[variant][:, -1], FLOOR, None)
                 rows.append(intervals.median(values))
                 _interval(ax, place, rows[-1], variant)
-            ax.set(xscale="log", xlabel="median best value above the minimum")
+            _scale(ax.xaxis, [end for row in rows for end in (row.low, row.high)])
+            ax.set_xlabel("median best value above the minimum")
             ax.set_yticks(range(len(labels)), labels if ax is axes[0, 0] else [])
             ax.set_ylim(len(labels) - 0.5, -0.5)
             ax.set_title(f"{landscape}: {lead(labels, rows)}", fontsize=9.5)
@@ -193,7 +193,7 @@ def networks(found):
             right.set(xlabel="test error, %", yticklabels=[])
             left.set_title(f"{source}: {lead(names, losses)}", fontsize=9.5)
             right.set_title(f"in error {lead(names, errors)}", fontsize=9.5)
-    seeds = len(losses and next(iter(outcomes.values())).loss)
+    seeds = len(next(iter(outcomes.values())).loss)
     return {
         "figure": figure,
         "name": "networks",
@@ -203,40 +203,37 @@ def networks(found):
     }
 
 
-def seconds(found):
-    """Test loss at equal gradients and in equal seconds, a panel a task.
+def forms(found, name, caption):
+    """Test loss of several forms of a training, a panel a task.
 
     Parameters
     ----------
     found : dict
         Source of the images to a dict of label to (method, `Outcomes`).
+    name, caption : str
+        Of the figure.
     """
+    labels = list(next(iter(found.values())))
     with plotting.style():
-        figure, axes = plt.subplots(
-            1, len(found), figsize=(5.2 * len(found), 2.6), squeeze=False
-        )
+        size = (max(8.0, 5.2 * len(found)), 1.2 + 0.4 * len(labels))
+        figure, axes = plt.subplots(1, len(found), figsize=size, squeeze=False)
         for ax, (source, rows) in zip(axes[0], found.items(), strict=True):
             means = []
-            for place, (name, one) in enumerate(rows.values()):
+            for place, (method, one) in enumerate(rows.values()):
                 means.append(intervals.student_mean(one.loss))
-                marks = plotting.method_style(name)
+                marks = plotting.method_style(method) | {"label": None, "ms": 7}
                 ends = [means[-1].low, means[-1].high]
                 ax.plot(ends, [place] * 2, color=marks["color"])
-                ax.plot(means[-1].value, place, **{**marks, "label": None}, ms=7)
-                said = f"  {np.median(one.seconds):.2g} s"
-                ax.annotate(said, (ends[1], place), va="center", fontsize=8)
-            ax.set_yticks(range(len(rows)), list(rows))
+                ax.plot(means[-1].value, place, **marks)
+            ax.set_yticks(range(len(rows)), labels if ax is axes[0, 0] else [])
             ax.set_ylim(len(rows) - 0.5, -0.5)
-            ax.margins(x=0.15)
             ax.set_xlabel("test loss, nats")
             ax.set_title(f"{source}: {lead(rows, means)}", fontsize=9.5)
     return {
         "figure": figure,
-        "name": "seconds",
-        "alt": "Test loss of QIMAD, and of AdamW after as many gradients and after as "
-        f"many seconds, on {' and '.join(found)}",
-        "caption": "Means over seeds with 95 % intervals; beside them the median "
-        "seconds of one training.",
+        "name": name,
+        "alt": f"Test loss of {', '.join(labels)} on {' and '.join(found)}",
+        "caption": f"{caption} Means over seeds with 95 % intervals.",
     }
 
 
@@ -318,6 +315,18 @@ def _contour(ax, name):
     ax.grid(visible=False)
 
 
+def _scale(axis, values):
+    """A logarithmic axis where the values span more than a factor of ten."""
+    if np.max(values) > 10 * np.min(values):
+        getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _quartiles(contest, name):
+    trace = np.clip(contest.traces[name], FLOOR, 1e12)
+    return np.percentile(trace, (25, 75), axis=0).ravel()
+
+
 def _interval(ax, place, estimate, variant):
     color = plotting.method_style("QIMAD")["color"]
     marks = {"marker": "s" if variant.tunnelling else "o", "ms": 6, "color": color}
@@ -327,7 +336,7 @@ def _interval(ax, place, estimate, variant):
 
 
 def _label(variant):
-    parts = [variant.weights if variant.weights != "none" else "silent"]
+    parts = ["no talk" if variant.weights == "none" else variant.weights]
     parts += ["tunnelling"] if variant.tunnelling else []
     parts += ["apart"] if variant.spread else []
     return ", ".join(parts)

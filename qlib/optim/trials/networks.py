@@ -299,16 +299,15 @@ def partial_evaluation(task, tuned, *, steps, seeds, clock):
     Returns
     -------
     dict
-        "QIMAD" and "QIMAD 2 of 8" to `Outcomes`, and "equal gradients" to those of two
-        of eight for four times the steps.
+        "all eight", "two, equal steps" and "two, equal gradients" to `Outcomes`.
     """
     forms = {
-        "QIMAD": {"num_agents": 8, "steps": steps},
-        "QIMAD 2 of 8": {"num_agents": 8, "eval_agents": 2, "steps": steps},
-        "equal gradients": {"num_agents": 8, "eval_agents": 2, "steps": 4 * steps},
+        "all eight": {"steps": steps},
+        "two, equal steps": {"eval_agents": 2, "steps": steps},
+        "two, equal gradients": {"eval_agents": 2, "steps": 4 * steps},
     }
     forms = {
-        name: tuned._replace(settings=tuned.settings | form)
+        name: tuned._replace(settings=tuned.settings | {"num_agents": 8} | form)
         for name, form in forms.items()
     }
     return compare(task, forms, gradients=8 * steps, seeds=seeds, clock=clock)

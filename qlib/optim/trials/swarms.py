@@ -214,6 +214,8 @@ class _Closure:
     Its model is a point of the landscape.
     """
 
+    evaluates_agents = True
+
     def __init__(self, meter):
         self._meter = meter
         point = torch.zeros(meter.problem.minima.shape[1], dtype=torch.float64)
