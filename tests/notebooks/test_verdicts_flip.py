@@ -80,10 +80,9 @@ class RandomWeights(known.QIMAD):
 known.QIMAD = networks.QIMAD = RandomWeights
 swarms.METHOD["QIMAD"] = descents.random_search, swarms.RANGES
 """
-THIRD = {
-    OF_SWARMS[key]["text"] for key in ("single", "digits gradients", "digits ensemble")
-}
-MOVED_SWARMS = {OF_SWARMS["Rastrigin"]["text"]: 1.0}
+THIRD = {OF_SWARMS["single"]["text"]}
+MOVED_SWARMS = {"Rosenbrock": 1e6, "digits gradients": 5.0, "digits ensemble": 1.0}
+MOVED_SWARMS = {OF_SWARMS[key]["text"]: least for key, least in MOVED_SWARMS.items()}
 SWAPS = [
     pytest.param("01_rastrigin", QIA, RANDOM_POINTS, FIRST, {}, id="01"),
     pytest.param(

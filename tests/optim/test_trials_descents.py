@@ -105,6 +105,15 @@ def test_settings_are_drawn_from_their_ranges():
     assert {one["flag"] for one in found} == {True, False}
 
 
+def test_few_settings_cover_every_range():
+    ranges = {"rate": (1e-4, 1e-1), "kind": (1, 2, 3, 4)}
+    for seed in range(20):
+        found = tuning.draw_settings(ranges, 3, np.random.default_rng(seed))
+        decades = np.floor(np.log10([one["rate"] for one in found]))
+        assert sorted(decades) == [-4, -3, -2]
+        assert len({one["kind"] for one in found}) == 3
+
+
 def test_tuning_takes_the_setting_of_least_geometric_mean(problem):
     def method(problem, settings, *, budget, rng):
         return np.tile([[np.inf], [settings["level"]], [1.0]], (1, 1))

@@ -1,6 +1,6 @@
 """Methods tuned alike on separate runs, then compared on fresh ones.
 
-Alike means: every method tries the same number of settings, drawn at random from its
+Alike means: every method tries the same number of settings, a Latin hypercube of its
 ranges, on the same practice problems, and the one with the smallest geometric mean of
 best values goes on.
 """
@@ -49,12 +49,13 @@ class Contest(NamedTuple):
 
 
 def draw_settings(ranges, count, rng):
-    """Settings drawn at random.
+    """Settings drawn at random as a Latin hypercube, so that few cover each range.
 
     Parameters
     ----------
     ranges : dict
-        Setting to a pair of floats (log-uniform between them) or a tuple of choices.
+        Setting to a pair of floats (log-uniform between them, one draw in each of
+        `count` equal parts) or a tuple of choices (each taken equally often, to one).
     count : int
     rng : `numpy.random.Generator`
 
@@ -62,10 +63,8 @@ def draw_settings(ranges, count, rng):
     -------
     list of dict
     """
-    return [
-        {name: _draw(allowed, rng) for name, allowed in ranges.items()}
-        for _ in range(count)
-    ]
+    columns = {name: _draw(allowed, count, rng) for name, allowed in ranges.items()}
+    return [{name: columns[name][k] for name in columns} for k in range(count)]
 
 
 def tune(method, ranges, problem, *, tries, budget, rng):
@@ -146,7 +145,11 @@ def ratio(first, second):
     return intervals.geometric_mean(np.exp(np.mean(logs, axis=0)))
 
 
-def _draw(allowed, rng):
+def _draw(allowed, count, rng):
+    order = rng.permutation(count)
     if len(allowed) == 2 and all(type(end) is float for end in allowed):
-        return float(np.exp(rng.uniform(*np.log(allowed))))
-    return allowed[rng.integers(len(allowed))]
+        shares = (order + rng.random(count)) / count
+        low, high = np.log(allowed)
+        return np.exp(low + shares * (high - low)).tolist()
+    shuffled = rng.permutation(len(allowed))
+    return [allowed[shuffled[place % len(allowed)]] for place in order]
