@@ -185,7 +185,7 @@ def _aligned(size):
 
 def _float64(losses):
     numbers = [float(loss) for loss in losses]
-    return torch.tensor(numbers, dtype=torch.float64)
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu")
 
 
 def _device(group, tensors=()):

@@ -85,7 +85,7 @@ class Evaluation:
             otherwise = float(self.losses[self.agents.index(agent)])
         kind = next(iter(self.values.values()), None)
         if kind is None:
-            return torch.tensor(otherwise, dtype=torch.float64)
+            return torch.tensor(otherwise, dtype=torch.float64, device="cpu")
         if isinstance(kind, torch.Tensor):
             return torch.full_like(kind.detach(), otherwise)
         return otherwise
@@ -184,7 +184,7 @@ def evaluate(closure, members, agents, group):
     """
     like = [member.parameter for member in members]
     own = [agents[position] for position in share(len(agents), group)]
-    ask = _ask_at_once if hasattr(closure, "evaluate") else _ask_in_turn
+    ask = _ask_at_once if at_once(closure) else _ask_in_turn
     try:
         values, gradients = ask(closure, members, own) if own else ([], [])
     except BaseException:
@@ -200,9 +200,14 @@ def evaluate(closure, members, agents, group):
     return Evaluation(agents, losses, gradients, dict(zip(own, values, strict=True)))
 
 
+def at_once(closure):
+    """Whether a closure says of itself that it evaluates stacked agents."""
+    return getattr(closure, "evaluates_agents", False) is True
+
+
 def ask(closure):
     """The loss of the model's own weights as the closure returned it, one number."""
-    if hasattr(closure, "model_loss"):
+    if at_once(closure) and hasattr(closure, "model_loss"):
         return closure.model_loss()
     with torch.enable_grad():
         value = closure()

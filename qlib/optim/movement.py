@@ -23,7 +23,7 @@ class Shared:
 
 def draw(like, generator, method, *arguments):
     """Random numbers shaped as `like`, drawn on the CPU in its dtype or float32."""
-    drawn = torch.empty(like.shape, dtype=wide_dtype(like))
+    drawn = torch.empty(like.shape, dtype=wide_dtype(like), device="cpu")
     getattr(drawn, method)(*arguments, generator=generator)
     return drawn.to(like)
 
@@ -120,7 +120,7 @@ def _diversity(shared):
 
 def _failed(members, shared, number):
     """Agents with new weights that are not finite; sums tell where to look."""
-    failed = torch.zeros(number, dtype=torch.bool)
+    failed = torch.zeros(number, dtype=torch.bool, device="cpu")
     sums = _together([exchange.sums.double() for exchange in shared.exchanges])
     for agent in (
         (~sums.reshape(-1, number).isfinite().all(0)).nonzero().flatten().tolist()
@@ -133,7 +133,7 @@ def _failed(members, shared, number):
 def _together(tensors):
     """Small tensors of all devices stacked on the CPU, one transfer a device."""
     if not tensors:
-        return torch.zeros(0, dtype=torch.float64)
+        return torch.zeros(0, dtype=torch.float64, device="cpu")
     return torch.stack([tensor.to(tensors[0].device) for tensor in tensors]).cpu()
 
 

@@ -195,12 +195,11 @@ class QIMAD(torch.optim.Optimizer):
             By the hyperparameter's name.
         """
         if isinstance(param_group, dict):
-            param_group = dict(param_group)
+            param_group = settings.check_group(param_group)
             if "swarm" in (self.param_groups or [{}])[0]:
                 own = INNERS[self._swarm["inner"]].defaults
                 for name, value in own.items():
                     param_group.setdefault(name, self.defaults.get(name, value))
-            settings.check_group(param_group)
         before = len(self.param_groups)
         super().add_param_group(param_group)
         try:
@@ -378,7 +377,7 @@ STATE = ("step", "held", "cursor", "best_cost")
 
 
 def _first_state(chosen, seed):
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     num_agents = chosen["num_agents"]
     tied = neighbours(chosen["topology"], num_agents, generator)
     alpha, beta = first_angles(num_agents, generator)

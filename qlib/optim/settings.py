@@ -80,12 +80,16 @@ def check_defaults(inner, given):
     defaults = {name: given[name] for name in ("lr", *own, "maximize", "gamma", "pull")}
     if defaults["weight_decay"] is None:
         defaults["weight_decay"] = own["weight_decay"]
-    check_group(defaults)
-    return defaults
+    return check_group(defaults)
 
 
 def check_group(group):
-    """Refuse hyperparameters of a parameter group by name."""
+    """A parameter group, its hyperparameters refused by name or as plain numbers.
+
+    Tensors stay, as schedulers fill them; other numbers, as those of numpy, become
+    Python's, so that ``torch.load(weights_only=True)`` reads them.
+    """
+    group = dict(group)
     for name in ("lr", "eps", "momentum", "weight_decay", "gamma", "pull"):
         if name in group:
             value = group[name]
@@ -96,16 +100,18 @@ def check_group(group):
             if value is None:
                 raise ValueError(f"{name}: got {group[name]!r}; allowed: [0, inf)")
             number_between(name, value, 0.0, inf)
+            if type(group[name]) not in (int, float, torch.Tensor):
+                group[name] = float(value)
     if "alpha" in group:
-        number_between("alpha", group["alpha"], 0.0, 1.0)
+        group["alpha"] = number_between("alpha", group["alpha"], 0.0, 1.0)
     if "betas" in group:
         betas = group["betas"]
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ValueError(f"betas: got {betas!r}; allowed: two numbers in [0, 1)")
-        for beta in betas:
-            _below_one("betas", beta)
+        group["betas"] = tuple(_below_one("betas", beta) for beta in betas)
     if "maximize" in group:
         _truth("maximize", group["maximize"])
+    return group
 
 
 def check_parameter(parameter):

@@ -21,10 +21,10 @@ class Progress:
     def start(cls, num_agents):
         """N agents that have not been evaluated."""
         return cls(
-            smoothed=torch.full((num_agents,), torch.nan, dtype=torch.float64),
-            lowest=torch.full((num_agents,), torch.inf, dtype=torch.float64),
-            count=torch.zeros(num_agents, dtype=torch.int64),
-            age=torch.zeros(num_agents, dtype=torch.int64),
+            smoothed=_full(num_agents, torch.nan, torch.float64),
+            lowest=_full(num_agents, torch.inf, torch.float64),
+            count=_full(num_agents, 0, torch.int64),
+            age=_full(num_agents, 0, torch.int64),
         )
 
 
@@ -76,7 +76,7 @@ def copy_progress(progress, rows, source):
         smoothed=progress.smoothed[source],
         lowest=progress.smoothed[source].nan_to_num(torch.inf),
         count=progress.count[source],
-        age=torch.zeros((), dtype=torch.int64),
+        age=torch.zeros_like(progress.age[source]),
     )
     return _replaced(progress, rows, there)
 
@@ -103,8 +103,8 @@ def jumping(age, patience, alpha, generator, rows):
     (N,) bool tensor
     """
     if len(age) == 1:
-        return torch.zeros(1, dtype=torch.bool)
-    draws = torch.rand(len(age), generator=generator, dtype=torch.float64)
+        return torch.zeros_like(rows)
+    draws = torch.empty_like(alpha).uniform_(generator=generator)
     return rows & (age > patience) & (draws < torch.sin(alpha / 2) ** 2)
 
 
@@ -123,3 +123,7 @@ def _replaced(progress, rows, other):
             for name in ("smoothed", "lowest", "count", "age")
         }
     )
+
+
+def _full(number, value, dtype):
+    return torch.full((number,), value, dtype=dtype, device="cpu")

@@ -8,6 +8,7 @@ import torch
 from qlib.optim.evaluation import (
     Member,
     ask,
+    at_once,
     evaluate,
     load,
     mean_of,
@@ -53,7 +54,7 @@ class Turn:
 def take_step(optimizer, closure):
     """The step of `QIMAD.step`, after whose errors nothing has changed."""
     swarm = optimizer.param_groups[0]["swarm"]
-    generator = torch.Generator()
+    generator = torch.Generator("cpu")
     generator.set_state(swarm["rng_state"])
     sign = -1 if optimizer.param_groups[0]["maximize"] else 1
     members = _members(optimizer, swarm, generator)
@@ -66,16 +67,11 @@ def take_step(optimizer, closure):
     stored = _store_best(members, turn, swarm)
     diversity, failed, restarted = 0.0, ~turn.due & False, []
     if turn.leader is None:
-        warnings.warn(
-            "no agent had a finite loss and gradient: none moved",
-            RuntimeWarning,
-            stacklevel=5,
-        )
         restarted = found.agents
     else:
         diversity, failed = move(members, found, turn, swarm, generator)
         restarted, source = restart(members, turn, failed)
-        if hasattr(closure, "reseed"):
+        if at_once(closure) and hasattr(closure, "reseed"):
             for agent in restarted:
                 closure.reseed(agent, source)
         _note(swarm, found, turn, restarted, source, sign)
@@ -84,10 +80,17 @@ def take_step(optimizer, closure):
     _load(members, swarm, turn, failed)
     shown = _shown(swarm, stored)
     _leave_gradients(members, found, shown, closure)
-    if hasattr(closure, "load_buffers") and (shown is not None or at_mean is not None):
-        closure.load_buffers("mean" if shown is None else shown)
+    told = shown if at_mean is None else "mean"
+    if told is not None and at_once(closure) and hasattr(closure, "load_buffers"):
+        closure.load_buffers(told)
     swarm["step"] += 1
     swarm["cursor"] = (swarm["cursor"] + len(found.agents)) % swarm["num_agents"]
+    if turn.leader is None:
+        warnings.warn(
+            "no agent had a finite loss and gradient: none moved",
+            RuntimeWarning,
+            stacklevel=5,
+        )
     if at_mean is not None:
         return at_mean
     if shown is None:
@@ -202,11 +205,11 @@ def _with_gradients(optimizer, members, found, quiet):
 def _judge(swarm, found, sign, temperature, generator):
     """Who is usable, leads, listens to whom, and jumps."""
     number = swarm["num_agents"]
-    due = torch.zeros(number, dtype=torch.bool)
+    due = torch.zeros(number, dtype=torch.bool, device="cpu")
     due[found.agents] = True
-    costs = torch.full((number,), torch.nan, dtype=torch.float64)
+    costs = torch.full((number,), torch.nan, dtype=torch.float64, device="cpu")
     costs[found.agents] = sign * found.losses
-    usable = torch.ones(number, dtype=torch.bool)
+    usable = torch.ones_like(due)
     if number > 1:
         usable[found.agents] = found.finite()
         costs[~usable] = torch.nan
@@ -238,7 +241,7 @@ def _judge(swarm, found, sign, temperature, generator):
         fidelity_power=swarm["fidelity_power"],
         usable=usable,
     )
-    turn.draws = torch.rand(number, generator=generator, dtype=torch.float64)
+    turn.draws = torch.empty_like(costs).uniform_(generator=generator)
     patience = swarm["patience"] if swarm["tunnelling"] else torch.inf
     turn.jumps = jumping(progress.age, patience, turn.alpha, generator, turn.moving)
     return turn
@@ -315,7 +318,7 @@ def _shown(swarm, stored):
 
 def _leave_gradients(members, found, shown, closure):
     """The shown agent's gradient stays in the model, as torch's optimisers leave it."""
-    own = shown in found.values and not hasattr(closure, "evaluate")
+    own = shown in found.values and not at_once(closure)
     for member in members:
         slopes = member.slopes
         member.parameter.grad = slopes[found.agents.index(shown)] if own else None

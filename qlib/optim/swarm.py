@@ -56,8 +56,10 @@ def first_angles(num_agents, generator):
         Radians. One agent has nobody to be compared with: zeros, nothing drawn.
     """
     if num_agents == 1:
-        return torch.zeros(2, 1, dtype=torch.float64).unbind()
-    draws = torch.rand(2, num_agents, generator=generator, dtype=torch.float64)
+        return torch.zeros(2, 1, dtype=torch.float64, device="cpu").unbind()
+    draws = torch.rand(
+        2, num_agents, generator=generator, dtype=torch.float64, device="cpu"
+    )
     return math.pi * draws[0], TURN * draws[1]
 
 
@@ -86,7 +88,9 @@ def walk_angles(alpha, beta, *, widths, temperature, generator, rows):
     """
     if len(alpha) == 1:
         return alpha.clone(), beta.clone()
-    noise = torch.randn(2, len(alpha), generator=generator, dtype=torch.float64)
+    noise = torch.randn(
+        2, len(alpha), generator=generator, dtype=torch.float64, device="cpu"
+    )
     polar = torch.remainder(alpha + widths[0] * temperature * noise[0], TURN)
     phase = torch.remainder(beta + widths[1] * temperature * noise[1], TURN)
     phase = torch.where(phase < TURN, phase, 0.0)  # just below 0 it rounds to 2π
@@ -180,7 +184,7 @@ def exchange_matrix(weights, *, gamma, pull, best, draws):
     if best is not None and not 0 <= best <= num_agents:
         raise ValueError(f"best: got {best!r}; allowed: None, 0 to {num_agents}")
     columns = num_agents + (best == num_agents)
-    exchange = torch.zeros(num_agents, columns, dtype=torch.float64)
+    exchange = weights.new_zeros(num_agents, columns, dtype=torch.float64)
     exchange[:, :num_agents] = gamma * weights
     if best is not None:
         exchange[:, best] += pull * draws

@@ -39,7 +39,7 @@ def neighbours(topology, num_agents, generator=None):
     if topology == "random" and num_agents > 1:
         return _random(num_agents, generator)
     if topology == "complete":
-        return ~torch.eye(num_agents, dtype=torch.bool)
+        return ~torch.eye(num_agents, dtype=torch.bool, device="cpu")
     rows = _grid_rows(num_agents) if topology == "grid" else 1
     return _torus(rows, num_agents // rows)
 
@@ -51,24 +51,26 @@ def _grid_rows(num_agents):
 
 
 def _torus(rows, columns):
-    agents = torch.arange(rows * columns)
+    agents = torch.arange(rows * columns, device="cpu")
     grid = agents.view(rows, columns)
-    tied = torch.zeros(len(agents), len(agents), dtype=torch.bool)
+    tied = torch.zeros(len(agents), len(agents), dtype=torch.bool, device="cpu")
     for axis in (0, 1):
         tied[agents, grid.roll(1, axis).flatten()] = True
-    return (tied | tied.T) & ~torch.eye(len(agents), dtype=torch.bool)
+    return (tied | tied.T).fill_diagonal_(False)
 
 
 def _random(num_agents, generator):
     if not isinstance(generator, torch.Generator):
         raise ValueError(f"generator: got {generator!r}; allowed: a torch.Generator")
     shape = (num_agents, num_agents)
-    draws = torch.rand(shape, generator=generator, dtype=torch.float64)
+    draws = torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu")
     upper = (draws < 0.5).triu(diagonal=1)
     tied = upper | upper.T
     for agent in range(num_agents):
         if not tied[agent].any():
-            skip = int(torch.randint(1, num_agents, (), generator=generator))
+            skip = int(
+                torch.randint(1, num_agents, (), generator=generator, device="cpu")
+            )
             other = (agent + skip) % num_agents
             tied[agent, other] = tied[other, agent] = True
     return tied

@@ -51,6 +51,8 @@ class VectorizedClosure:
         By the argument's name; what `batch` and `loss_fn` return, once they are called.
     """
 
+    evaluates_agents = True  # by which `QIMAD` tells it from an ordinary closure
+
     def __init__(self, model, loss_fn, batch, *, mode="auto", same_batch=True):
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"model: got {model!r}; allowed: a torch.nn.Module")

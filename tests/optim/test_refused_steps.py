@@ -210,6 +210,17 @@ def test_an_agent_that_is_not_there_is_refused(agent, run, snapshot, identical):
     assert identical(before, snapshot(optimizer))
 
 
+def test_a_step_without_a_finite_agent_moves_nothing_however_warnings_are_taken(
+    run, identical
+):
+    made, optimizer = run()
+    evaluate, before = made.closure(optimizer), made.weights()
+    with pytest.raises(RuntimeWarning, match="finite"):
+        optimizer.step(lambda: evaluate() * math.nan)
+    assert identical(made.weights(), before)
+    assert optimizer.step(evaluate).isfinite()
+
+
 def test_a_loss_of_nan_is_no_error_for_one_agent_as_in_torch(task):
     made = task()
     optimizer = _optimizer(made.model.parameters(), num_agents=1)

@@ -4,6 +4,7 @@ import io
 import pickle
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
@@ -226,7 +227,25 @@ def test_a_hook_may_change_the_state_that_is_saved_or_loaded(task):
     assert [group["lr"] for group in optimizer.param_groups] == [0.025, 0.01]
 
 
-def test_state_written_by_an_older_process_is_read_by_a_new_one_by_names(task):
+def test_numbers_of_numpy_are_saved_as_plain_ones(task):
+    made = task()
+    half, whole = np.float64(0.5), np.int64(2)
+    names = ("lr", "alpha", "eps", "momentum", "weight_decay", "gamma", "pull")
+    swarm = ("fidelity_power", "alpha_lr", "beta_lr", "smoothing", "min_temp")
+    first, *rest = made.model.parameters()
+    optimizer = QIMAD(
+        [{"params": first}, {"params": rest, **dict.fromkeys(names, half)}],
+        **dict.fromkeys((*names, *swarm, "patience", "spread"), half),
+        **dict.fromkeys(("num_agents", "total_steps", "eval_agents", "seed"), whole),
+    )
+    optimizer.add_param_group({"params": torch.zeros(2), "lr": half})
+    _run(made, optimizer, 1)
+    assert _plain(optimizer.state_dict())
+    adamw = QIMAD(made.model.parameters(), inner="adamw", betas=(half, half))
+    assert _plain(adamw.state_dict())
+
+
+def test_names_of_parameters_are_saved_and_not_asked_for(task):
     made, other = task(), task()
     named = QIMAD(made.model.named_parameters(), num_agents=4, seed=1)
     _run(made, named)
