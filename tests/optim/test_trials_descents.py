@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from qlib.optim import QIMAD
 from qlib.optim.trials import descents, problems, swarms, tuning
 
 METHODS = swarms.METHOD | descents.METHODS
@@ -71,7 +72,12 @@ def test_evaluating_agents_at_once_or_in_turn_is_the_same(problem, monkeypatch):
     settings = drawn("QIMAD") | {"num_agents": 4}
     effort = {"budget": BUDGET}
     at_once = swarms.qimad(problem, settings, rng=np.random.default_rng(2), **effort)
-    monkeypatch.delattr(swarms._Closure, "evaluate")
+
+    class InTurn(QIMAD):
+        def step(self, closure):
+            return super().step(lambda: closure())
+
+    monkeypatch.setattr(swarms, "QIMAD", InTurn)
     in_turn = swarms.qimad(problem, settings, rng=np.random.default_rng(2), **effort)
     np.testing.assert_allclose(at_once, in_turn, rtol=1e-9)
 
