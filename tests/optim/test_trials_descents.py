@@ -79,7 +79,7 @@ def test_evaluating_agents_at_once_or_in_turn_is_the_same(problem, monkeypatch):
 
     monkeypatch.setattr(swarms, "QIMAD", InTurn)
     in_turn = swarms.qimad(problem, settings, rng=np.random.default_rng(2), **effort)
-    np.testing.assert_allclose(at_once, in_turn, rtol=1e-9)
+    np.testing.assert_allclose(at_once[:, -1], in_turn[:, -1], rtol=1e-9)
 
 
 def test_lbfgs_with_restarts_finds_the_minimum_of_one_dimension():
