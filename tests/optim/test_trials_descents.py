@@ -69,7 +69,7 @@ def test_a_swarm_of_one_is_rmsprop(cosine, problem):
 
 
 def test_evaluating_agents_at_once_or_in_turn_is_the_same(problem, monkeypatch):
-    settings = drawn("QIMAD") | {"num_agents": 4}
+    settings = drawn("QIMAD") | {"num_agents": 4, "lr": 1e-3, "alpha": 0.99}
     effort = {"budget": BUDGET}
     at_once = swarms.qimad(problem, settings, rng=np.random.default_rng(2), **effort)
 
