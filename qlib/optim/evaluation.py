@@ -266,9 +266,10 @@ def _taken(members):
 def _check_apart(rows):
     if len(rows) < 2:
         return
-    for pair in zip(rows[-2], rows[-1], strict=True):
-        places = {slope.data_ptr() for slope in pair if slope is not None}
-        if None not in pair and len(places) == 1 and pair[0].numel():
+    for first, second in zip(rows[-2], rows[-1], strict=True):
+        if first is None or second is None or not first.numel():
+            continue
+        if first.data_ptr() == second.data_ptr():
             raise RuntimeError(
                 "closure: wrote the gradients of two agents to the same memory; "
                 "allowed: a new gradient each time"

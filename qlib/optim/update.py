@@ -8,11 +8,11 @@ about once.
 
 import torch
 
-BLOCK_BYTES = 2**21
-"""Bytes of all that one block touches, a thread.
+BLOCK_BYTES = 2**23
+"""Bytes of all that one block touches at most, a thread.
 
-Twice a second-level cache of 1 MiB: smaller blocks spend more on calling torch than
-they save.
+A share of a third-level cache: blocks that fit the second level spend more on calling
+torch than they save.
 """
 
 TOUCHED = 7
@@ -72,51 +72,53 @@ class Exchange:
         self.dtype = wide_dtype(like)
         self.sums = torch.zeros(len(like), dtype=self.dtype, device=like.device)
         self.share = torch.full_like(self.sums, 1 / len(like))
-        self.squares = []
+        self.squares, self.means = [], []  # of blocks
 
-    def differences(self, block, columns):
-        """Differences of one block of columns, a slice, to the reference; last target.
-
-        Their squares are noted: of all agents, less N times those of their mean.
-        """
+    def reach(self, block):
+        """Take scratch for blocks of the width of this one."""
         agents, width = block.shape
         rows = agents + (self.target is not None)
-        apart = self.scratch.take("apart", rows, width, block, self.dtype)
+        self.apart = self.scratch.take("apart", rows, width, block, self.dtype)
+        self.own = self.apart[:agents]
+        self.all, self.turned = self.own.view(-1), self.own.T
+        self.mean = self.scratch.take("mean", 1, width, block, self.dtype)[0]
+        self.ones = self.scratch.ones(width, block)
+
+    def differences(self, block, start):
+        """Differences of the block at column `start` to the reference; the target last.
+
+        Their squares are noted: of all agents, and of their mean.
+        """
         here = block[self.reference].to(self.dtype)
         if self.dtype == block.dtype:
-            torch.sub(block, here, out=apart[:agents])
+            torch.sub(block, here, out=self.own)
         else:
-            apart[:agents].copy_(block).sub_(here)
+            self.own.copy_(block).sub_(here)
         if self.target is not None:
-            torch.sub(self.target[columns].to(self.dtype), here, out=apart[agents])
-        own = apart[:agents]
-        mean = torch.mv(own.T, self.share)
-        every = own.reshape(-1)
-        self.squares += [torch.dot(every, every), -agents * torch.dot(mean, mean)]
-        return apart
+            there = self.target[start : start + len(here)]
+            torch.sub(there.to(self.dtype), here, out=self.apart[-1])
+        torch.mv(self.turned, self.share, out=self.mean)
+        self.squares.append(torch.dot(self.all, self.all))
+        self.means.append(torch.dot(self.mean, self.mean))
 
-    def add(self, rows, positions, apart):
-        """Add L (theta - theta_r) to some rows of a block."""
-        if self.matrix is None:
-            return
-        matrix = self.matrix[positions]
-        if rows.dtype == apart.dtype:
-            rows.addmm_(matrix, apart)
+    def add(self, rows, matrix):
+        """Add L (theta - theta_r) to some rows of a block, by these rows of L."""
+        if rows.dtype == self.dtype:
+            rows.addmm_(matrix, self.apart)
         else:
-            rows.add_(matrix @ apart)
+            rows.add_(matrix @ self.apart)
 
     def note(self, block):
         """Add the new rows of a block to the sums: not finite where a weight is not."""
-        width = block.shape[1]
-        ones = self.scratch.ones(width, block)
         if self.dtype == block.dtype:
-            self.sums.addmv_(block, ones)
+            self.sums.addmv_(block, self.ones)
         else:
             self.sums += block.sum(1, dtype=self.dtype)
 
     def spread(self):
         """Sum of the squared distances of the agents to their mean, before the step."""
-        return torch.stack(self.squares).double().sum()
+        of_agents = torch.stack(self.squares).double().sum()
+        return of_agents - len(self.sums) * torch.stack(self.means).double().sum()
 
 
 def wide_dtype(tensor):
@@ -187,22 +189,38 @@ def advance(agents, gradients, buffers, *, runs, rule, group, scratch, exchange=
     split = [agents, *(buffers[name] for name in names)]
     blocks = zip(*(matrix.split(width, 1) for matrix in split), strict=True)
     slopes = zip(*(gradient.split(width) for gradient in gradients), strict=True)
-    start = 0
+    every = runs[0][0] == slice(0, len(agents))
+    start, size = 0, None
     for (block, *memory), slope in zip(blocks, slopes, strict=True):
-        size = block.shape[1]
-        gradient = scratch.take("gradient", len(gradients), size, block)
-        spare = scratch.take("spare", len(gradients), size, block)
+        if block.shape[1] != size:
+            size = block.shape[1]
+            gradient = scratch.take("gradient", len(gradients), size, block)
+            spare = scratch.take("spare", len(gradients), size, block)
+            if exchange:
+                exchange.reach(block)
+            parts = [
+                (rows, count, gradient[place], spare[place], _rows(exchange, place))
+                for rows, place, count in runs
+            ]
         torch.stack(slope, out=gradient)
         if group["maximize"]:
             gradient.neg_()
         if exchange:
-            apart = exchange.differences(block, slice(start, start + size))
-        for rows, positions, count in runs:
-            own = {name: m[rows] for name, m in zip(names, memory, strict=True)}
-            there = block[rows]
-            rule(there, gradient[positions], own, spare[positions], group, count)
-            if exchange:
-                exchange.add(there, positions, apart)
+            exchange.differences(block, start)
+        for rows, count, own_gradient, own_spare, matrix in parts:
+            there = block if every else block[rows]
+            kept = memory if every else [part[rows] for part in memory]
+            own = dict(zip(names, kept, strict=True))
+            rule(there, own_gradient, own, own_spare, group, count)
+            if matrix is not None:
+                exchange.add(there, matrix)
         if exchange:
             exchange.note(block)
         start += size
+
+
+def _rows(exchange, positions):
+    """The rows of L of some agents that move, or None."""
+    if exchange is None or exchange.matrix is None:
+        return None
+    return exchange.matrix[positions]
