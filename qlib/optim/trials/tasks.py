@@ -81,7 +81,7 @@ def pictures(name, *, size, channels=(16, 32, 64), batch=32):
     name : str
         Of `qlib.data.load_images`, or "auto" for the first of `WANTED` that is there.
     size : int
-        Training images, validation included.
+        Training images, validation included; half as many, if there are, are tested.
     channels : tuple of int
     batch : int
     """
@@ -124,5 +124,8 @@ def _task(images, build, *, flatten, batch, mode, size=None):
 
     x, y = images.train_x, images.train_y
     parts = part(x[learnt], y[learnt]), part(x[rows[held]], y[rows[held]])
-    test = part(images.test_x, images.test_y)
+    shown = np.arange(len(images.test_y))
+    if size is not None:
+        shown = stratified_subset(images.test_y, min(len(shown), size // 2), rng=0)
+    test = part(images.test_x[shown], images.test_y[shown])
     return Task(images.source, build, *parts, test, batch, mode)
