@@ -132,7 +132,7 @@ SWARM = {
     "weight_decay": (1e-7, 1e-3),
     "gamma": (1e-3, 0.3),
     "pull": (0.0, 0.01, 0.05, 0.2),
-    "spread": (0.0, 0.01, 0.1),
+    "spread": (1e-3, 1e-1),
     "same_batch": (True, False),
 }
 METHODS = {
