@@ -175,9 +175,11 @@ class QIMAD(torch.optim.Optimizer):
         if start is not None:
             self._swarm["held"] = None
             for parameter, *places in zip(self._parameters(), *points, strict=True):
-                rows = torch.stack(places).to(parameter)
-                self.state[parameter].update(agents=real(rows).contiguous(), moved=True)
-                self.state[parameter]["steps"] = [0] * num_agents
+                rows = real(torch.stack(places).to(parameter)).contiguous()
+                state = self.state[parameter]
+                state.update(agents=rows, moved=True, steps=[0] * num_agents)
+                if chosen["best"] == "alltime" and num_agents > 1:
+                    state["best"] = real(parameter.detach()).clone().contiguous()
 
     @property
     def _swarm(self):
@@ -314,7 +316,7 @@ class QIMAD(torch.optim.Optimizer):
         total, weights = 0.0, 0
         for parameter in self._parameters():
             member = self._member(parameter)
-            if "agents" in member.state:
+            if member.state.get("moved"):
                 apart = member.state["agents"] - mean_of(member)
                 total += float(apart.double().square().sum())
                 weights += apart.numel()

@@ -74,18 +74,18 @@ def take_step(optimizer, closure):
         if at_once(closure) and hasattr(closure, "reseed"):
             for agent in restarted:
                 closure.reseed(agent, source)
-        _note(swarm, found, turn, restarted, source, sign)
-        swarm["rng_state"] = generator.get_state()
+        _note(swarm, found, turn, restarted, source)
+    swarm["rng_state"] = generator.get_state()
     optimizer.history.append(_record(swarm, found, turn, restarted, diversity))
     _load(members, swarm, turn, failed)
-    shown = _shown(swarm, stored)
+    shown = _shown(swarm, found, stored)
     _leave_gradients(members, found, shown, closure)
     told = shown if at_mean is None else "mean"
     if told is not None and at_once(closure) and hasattr(closure, "load_buffers"):
         closure.load_buffers(told)
     swarm["step"] += 1
     swarm["cursor"] = (swarm["cursor"] + len(found.agents)) % swarm["num_agents"]
-    if turn.leader is None:
+    if not turn.moving.any():
         warnings.warn(
             "no agent had a finite loss and gradient: none moved",
             RuntimeWarning,
@@ -219,7 +219,7 @@ def _judge(swarm, found, sign, temperature, generator):
     turn = Turn(
         temperature, costs, due, usable, progress, swarm["alpha"], swarm["beta"]
     )
-    if not turn.moving.any():
+    if not usable.any():
         return turn
     turn.leader = first_best(usable, _criterion(swarm, turn), progress.smoothed)
     turn.alpha, turn.beta = walk_angles(
@@ -265,7 +265,7 @@ def _store_best(members, turn, swarm):
     return agent
 
 
-def _note(swarm, found, turn, restarted, source, sign):
+def _note(swarm, found, turn, restarted, source):
     """Store losses, ages and angles; who jumped or restarted begins anew."""
     jumped = turn.jumps.clone()
     jumped[restarted] = False
@@ -283,7 +283,9 @@ def _note(swarm, found, turn, restarted, source, sign):
 
 
 def _load(members, swarm, turn, failed):
-    """Put into the model what `load` asks for."""
+    """Put into the model what `load` asks for; it keeps whom it holds at rate 0."""
+    if not any(member.loaded for member in members):
+        return
     holds = _holds(swarm)
     if holds == "agent":
         swarm["held"] = held = _choice(swarm, turn, turn.usable & ~failed)
@@ -311,9 +313,10 @@ def _choice(swarm, turn, good):
     return first_best(good, turn.progress.smoothed) or 0
 
 
-def _shown(swarm, stored):
+def _shown(swarm, found, stored):
     """The agent evaluated with the weights that the model now stems from, if any."""
-    return {"agent": swarm["held"], "stored": stored, "mean": None}[_holds(swarm)]
+    held = found.agents[0] if swarm["held"] is None else swarm["held"]
+    return {"agent": held, "stored": stored, "mean": None}[_holds(swarm)]
 
 
 def _leave_gradients(members, found, shown, closure):
