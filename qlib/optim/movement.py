@@ -15,6 +15,8 @@ from qlib.optim.update import Exchange, Scratch, advance, runs_of, wide_dtype
 class Shared:
     """What the parameters of one step share: scratch, matrices, exchanges."""
 
+    moving: set  # agents with gradients to follow
+    jumping: set
     scratch: Scratch = field(default_factory=Scratch)
     matrices: dict = field(default_factory=dict)
     exchanges: list = field(default_factory=list)
@@ -47,7 +49,10 @@ def move(members, found, turn, swarm, generator):
     failed : (N,) bool tensor
         Agents whose new weights are not finite.
     """
-    shared = Shared()
+    moving, jumping = (
+        set(mask.nonzero().flatten().tolist()) for mask in (turn.moving, turn.jumps)
+    )
+    shared = Shared(moving, jumping)
     broken = (~turn.usable).nonzero().flatten().tolist()
     for member in members:
         if member.loaded:
@@ -58,7 +63,7 @@ def move(members, found, turn, swarm, generator):
 
 def _move_member(member, agents, turn, swarm, generator, shared):
     pairs = zip(agents, member.slopes, strict=True)
-    pairs = [(a, g) for a, g in pairs if g is not None and turn.usable[a]]
+    pairs = [(a, g) for a, g in pairs if g is not None and a in shared.moving]
     if not pairs:
         return
     rows = [agent for agent, _ in pairs]
@@ -69,8 +74,9 @@ def _move_member(member, agents, turn, swarm, generator, shared):
             state[name] = torch.zeros_like(state["agents"])
     matrix = member.matrix()
     together = member.loaded and len(matrix) > 1
-    jumps = [row for row in rows if together and turn.jumps[row]]
-    reach = (0.8 * matrix[jumps].abs().mean(1) + 0.1) * turn.temperature
+    jumps = [row for row in rows if together and row in shared.jumping]
+    if jumps:
+        reach = (0.8 * matrix[jumps].abs().mean(1) + 0.1) * turn.temperature
     exchange = _exchange(member, rows, turn, swarm, shared) if together else None
     advance(
         matrix,
