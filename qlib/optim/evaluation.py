@@ -67,14 +67,26 @@ class Evaluation:
     gradients: list
     values: dict
 
-    def finite(self):
-        """(K,) bool tensor: whether an agent's loss and gradients are finite."""
+    def finite(self, members, sign):
+        """(K,) bool tensor: whether an agent is known to be finite enough to go on.
+
+        Its loss must be finite. Gradients that are not show in the new weights, so
+        they are looked for here only where that comes too late: for weights that do
+        not move, and, where the best agent's is not finite, for all.
+
+        Parameters
+        ----------
+        members : list of Member
+        sign : {1, -1}
+            -1 where larger losses are better.
+        """
         fine = self.losses.isfinite()
-        for position, row in enumerate(self.gradients):
-            slopes = [slope for slope in row if slope is not None]
-            sums = [real(slope).sum().to(slopes[0].device) for slope in slopes]
-            if sums and not torch.stack([s.float() for s in sums]).isfinite().all():
-                fine[position] &= all(slope.isfinite().all() for slope in slopes)
+        resting = [member for member in members if not member.loaded]
+        costs = torch.where(fine, sign * self.losses, torch.inf)
+        if not _steep(int(costs.argmin()), members):
+            resting = members
+        for position in range(len(fine)) if resting else ():
+            fine[position] &= _steep(position, resting)
         return fine
 
     def value(self, agent, otherwise):
@@ -89,6 +101,16 @@ class Evaluation:
         if isinstance(kind, torch.Tensor):
             return torch.full_like(kind.detach(), otherwise)
         return otherwise
+
+
+def _steep(position, members):
+    """Whether an agent's gradients are finite; their sums tell first."""
+    slopes = [member.slopes[position] for member in members]
+    slopes = [slope for slope in slopes if slope is not None]
+    sums = [real(slope).sum().to(slopes[0].device) for slope in slopes]
+    if not sums or torch.stack([one.float() for one in sums]).isfinite().all():
+        return True
+    return all(bool(slope.isfinite().all()) for slope in slopes)
 
 
 def real(tensor):

@@ -1,7 +1,7 @@
 """One synchronous step of a swarm: evaluate, judge, move, restart, load."""
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 
@@ -63,7 +63,7 @@ def take_step(optimizer, closure):
         _check_stored(closure, members, swarm, sign)
         found = evaluate(closure, members, _due(swarm), optimizer.process_group)
     members = _with_gradients(optimizer, members, found, swarm["held"] or 0)
-    turn = _judge(swarm, found, sign, optimizer.temperature, generator)
+    turn = _judge(swarm, members, found, sign, optimizer.temperature, generator)
     stored = _store_best(members, turn, swarm)
     diversity, failed, restarted = 0.0, ~turn.due & False, []
     if turn.leader is None:
@@ -202,7 +202,7 @@ def _with_gradients(optimizer, members, found, quiet):
     return kept
 
 
-def _judge(swarm, found, sign, temperature, generator):
+def _judge(swarm, members, found, sign, temperature, generator):
     """Who is usable, leads, listens to whom, and jumps."""
     number = swarm["num_agents"]
     due = torch.zeros(number, dtype=torch.bool, device="cpu")
@@ -211,7 +211,7 @@ def _judge(swarm, found, sign, temperature, generator):
     costs[found.agents] = sign * found.losses
     usable = torch.ones_like(due)
     if number > 1:
-        usable[found.agents] = found.finite()
+        usable[found.agents] = found.finite(members, sign)
         costs[~usable] = torch.nan
     progress = note_losses(
         Progress(**swarm["progress"]), costs, smoothing=swarm["smoothing"], rows=due
@@ -277,7 +277,7 @@ def _note(swarm, found, turn, restarted, source):
         broken[restarted] = True
         progress = copy_progress(progress, broken, source)
         losses[broken] = losses[source]
-    swarm["progress"] = asdict(progress)
+    swarm["progress"] = vars(progress).copy()
     swarm["last_losses"] = losses
     swarm["alpha"], swarm["beta"] = turn.alpha, turn.beta
 

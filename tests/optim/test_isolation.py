@@ -68,15 +68,24 @@ def test_what_is_not_finite_is_isolated_and_restarted_in_the_same_step(
     assert all(record["reseeded"] == [] for record in list(optimizer.history)[-5:])
 
 
-def test_the_healthy_agents_do_not_notice_who_is_broken_beside_them(task, identical):
-    agents = []
-    for how in ("a loss of NaN", "a gradient of NaN"):
+def test_the_others_move_as_if_a_broken_gradient_beside_them_were_healthy(
+    task, identical
+):
+    """It is the worst agent's, so that nobody would copy the one that is broken."""
+    agents, worst = [], None
+    for broken in (False, True):
         made = task()
         optimizer = _swarm(made, tunnelling=False)
         _run(made, optimizer, 2)
-        optimizer.step(_breaking(made, optimizer, {1}, how))
+        numbers = {worst} if broken else set()
+        optimizer.step(_breaking(made, optimizer, numbers, "a gradient of NaN"))
+        losses = optimizer.history[-1]["losses"]
+        worst = losses.index(max(losses))
         agents.append(_agents(optimizer))
+    for agents_apart in agents:
+        del agents_apart[worst]
     assert identical(*agents)
+    assert optimizer.history[-1]["reseeded"] == [worst]
 
 
 @pytest.mark.parametrize("how", BREAKS)

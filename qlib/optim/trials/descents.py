@@ -5,13 +5,14 @@ Every method takes (problem, settings, *, budget, rng) and returns the trace of 
 width. Elementwise optimisers move all runs as one tensor, which changes none of them.
 """
 
+from functools import cache
 from math import cos, pi
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from qlib.optim.trials.problems import Meter, Spent
+from qlib.optim.trials.problems import Meter, Spent, draw_problem
 
 
 def adam(problem, settings, *, budget, rng=None):
@@ -22,7 +23,7 @@ def adam(problem, settings, *, budget, rng=None):
 
 
 def rmsprop(problem, settings, *, budget, rng=None):
-    """RMSprop from one point."""
+    """RMSprop from one point, or from several at once."""
     make = {"make": torch.optim.RMSprop, "alpha": settings["alpha"]}
     return _descend(problem, settings, budget, unit=problem.half_width, **make)
 
@@ -30,11 +31,10 @@ def rmsprop(problem, settings, *, budget, rng=None):
 def sgd(problem, settings, *, budget, rng=None):
     """Gradient descent with momentum from one point.
 
-    Its rate is in half widths over the median length of the gradient at the starts:
-    landscapes differ in steepness by orders of magnitude.
+    Its rate is in half widths over the median length of the gradient in the box, of
+    other instances: landscapes differ in steepness by orders of magnitude.
     """
-    _, gradients = problem(problem.starts)
-    steepness = np.median(np.linalg.norm(gradients, axis=-1))
+    steepness = _steepness(problem.name, problem.minima.shape[1])
     make = {"make": torch.optim.SGD, "momentum": settings["momentum"]}
     return _descend(
         problem, settings, budget, unit=problem.half_width / steepness, **make
@@ -42,10 +42,15 @@ def sgd(problem, settings, *, budget, rng=None):
 
 
 def lbfgs(problem, settings, *, budget, rng):
-    """scipy's L-BFGS-B without bounds, started anew at a random point when it ends."""
-    traces = []
+    """scipy's L-BFGS-B without bounds, started anew whenever it ends.
+
+    From a random point of the box; with `near` among the settings from the best minimum
+    so far, moved by normal noise of `near` half widths, which is basin hopping.
+    """
+    traces, near = [], settings.get("near")
     for run in range(problem.runs):
         meter, start = Meter(problem.one(run), budget), problem.starts[run, 0]
+        lowest, home = np.inf, start
 
         def value_and_gradient(x, meter=meter):
             values, gradients = meter(x[None, None])
@@ -54,14 +59,19 @@ def lbfgs(problem, settings, *, budget, rng):
         options = {name: settings[name] for name in ("maxfun", "maxcor", "ftol")}
         try:
             while True:
-                minimize(
+                ended = minimize(
                     value_and_gradient,
                     start,
                     jac=True,
                     method="L-BFGS-B",
                     options={**options, "maxfun": int(options["maxfun"])},
                 )
+                if ended.fun < lowest:
+                    lowest, home = ended.fun, ended.x
                 start = problem.one(run).uniform(1, rng)[0, 0]
+                if near:
+                    noise = rng.standard_normal(len(home))
+                    start = home + near * problem.half_width * noise
         except Spent:
             traces.append(meter.trace)
     return np.concatenate(traces)
@@ -76,27 +86,48 @@ def random_search(problem, settings, *, budget, rng):
 
 
 RATE, COSINE = (1e-4, 1.0), (True, False)
-BETAS = {"beta1": (0.0, 0.5, 0.9, 0.99), "beta2": (0.9, 0.99, 0.999)}
+GRID = (3e-3, 3e-2, 1e-1, 3e-1)
+"""Rates that every method tries first, at its usual settings."""
+
+
+def at_rates(**settings):
+    """Usual settings at every rate of `GRID`, on a half cosine."""
+    return [{"lr": lr, "cosine": True, **settings} for lr in GRID]
+
+
+STARTS = (2, 4, 8, 16, 32, 64)
+ADAM = {
+    "lr": RATE,
+    "cosine": COSINE,
+    "beta1": (0.0, 0.5, 0.9, 0.99),
+    "beta2": (0.9, 0.99, 0.999),
+}
+RMSPROP = {"lr": RATE, "cosine": COSINE, "alpha": (0.5, 0.9, 0.99, 0.999)}
+MOMENTUM = {"lr": RATE, "cosine": COSINE, "momentum": (0.0, 0.5, 0.9, 0.97, 0.99)}
+QUASI = {"maxfun": (20.0, 2000.0), "maxcor": (3, 10, 30), "ftol": (1e-15, 1e-2)}
+SCIPY = {"maxfun": 15000.0, "maxcor": 10, "ftol": 2.2e-9}
 METHODS = {
-    # name: (method, ranges of its settings as for `tuning.draw_settings`)
-    "Adam": (adam, {"lr": RATE, "cosine": COSINE, **BETAS}),
+    # name: (method, ranges as for `tuning.draw_settings`, usual settings)
+    "Adam": (adam, ADAM, at_rates(beta1=0.9, beta2=0.999)),
     "multi-start Adam": (
         adam,
-        {"lr": RATE, "cosine": COSINE, **BETAS, "starts": (2, 4, 8, 16, 32, 64)},
+        ADAM | {"starts": STARTS},
+        at_rates(beta1=0.9, beta2=0.999, starts=8),
     ),
-    "RMSprop": (
+    "RMSprop": (rmsprop, RMSPROP, at_rates(alpha=0.99)),
+    "multi-start RMSprop": (
         rmsprop,
-        {"lr": RATE, "cosine": COSINE, "alpha": (0.5, 0.9, 0.99, 0.999)},
+        RMSPROP | {"starts": STARTS},
+        at_rates(alpha=0.99, starts=8),
     ),
-    "SGD": (
-        sgd,
-        {"lr": RATE, "cosine": COSINE, "momentum": (0.0, 0.5, 0.9, 0.97, 0.99)},
-    ),
-    "L-BFGS": (
+    "SGD": (sgd, MOMENTUM, at_rates(momentum=0.9)),
+    "L-BFGS": (lbfgs, QUASI, [SCIPY]),
+    "basin hopping": (
         lbfgs,
-        {"maxfun": (20.0, 2000.0), "maxcor": (3, 10, 30), "ftol": (1e-15, 1e-2)},
+        QUASI | {"near": (1e-2, 1.0)},
+        [SCIPY | {"near": near} for near in (3e-2, 1e-1, 3e-1)],
     ),
-    "random search": (random_search, {}),
+    "random search": (random_search, {}, []),
 }
 
 
@@ -117,3 +148,11 @@ def _descend(problem, settings, budget, *, make, unit, **options):
         group["lr"] = settings["lr"] * unit * scheduled(settings, step / steps)
         optimiser.step()
     return meter.trace
+
+
+@cache
+def _steepness(name, d):
+    """Median length of the gradient in the box, of eight instances of their own."""
+    problem = draw_problem(name, runs=8, d=d, rng=np.random.default_rng(0))
+    _, gradients = problem(problem.starts)
+    return float(np.median(np.linalg.norm(gradients, axis=-1)))

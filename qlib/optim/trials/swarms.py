@@ -8,7 +8,14 @@ import torch
 
 from qlib.optim import QIMAD
 from qlib.optim.trials import tuning
-from qlib.optim.trials.descents import COSINE, METHODS, RATE, scheduled
+from qlib.optim.trials.descents import (
+    COSINE,
+    GRID,
+    METHODS,
+    RATE,
+    at_rates,
+    scheduled,
+)
 from qlib.optim.trials.problems import Meter, draw_problem, plain_problem
 
 RANGES = {
@@ -16,13 +23,16 @@ RANGES = {
     "cosine": COSINE,
     "alpha": (0.5, 0.9, 0.99, 0.999),
     "num_agents": (4, 8, 16, 32),
-    "gamma": (1e-3, 1.0),
+    "gamma": (1e-3, 0.4),
     "pull": (0.0, 0.01, 0.05, 0.2, 0.5),
     "spread": (1e-2, 1.0),
     "topology": ("complete", "ring", "grid", "random"),
+    "tunnelling": (True, False),
 }
-"""`spread` is the distance of the starts from the first one, in shares of that to
+"""gamma + pull stays below 1, where the swarm is stable. `spread` is the distance of the starts from the first one, in shares of that to
 independent points of the box; at 1 they are independent."""
+PUBLISHED = at_rates(num_agents=8, gamma=0.05, pull=0.2, spread=1.0)
+"""The settings of QIMAD's documentation, which names no rate for landscapes."""
 
 
 class Path(NamedTuple):
@@ -58,7 +68,10 @@ def qimad(problem, settings, *, budget, rng):
     return np.concatenate(traces)
 
 
-METHOD = {"QIMAD": (qimad, RANGES)}
+METHOD = {
+    "QIMAD": (qimad, RANGES, PUBLISHED),
+    "QIMAD as published": (qimad, {}, PUBLISHED),
+}
 
 
 def contest(landscape, *, d=10, rng, **effort):
@@ -81,10 +94,8 @@ def swarm(meter, settings, budget, rng, *, callback=None):
     """
     own = dict(settings)
     unit = own.pop("lr") * meter.problem.half_width
-    spread, cosine = own.pop("spread"), own.pop("cosine")
-    count = own["num_agents"]
-    starts = meter.problem.starts[0, :count]  # (N, d)
-    starts = starts[0] + spread * (starts - starts[0])
+    cosine, count = own.pop("cosine"), own["num_agents"]
+    starts = _starts(meter.problem, count, own.pop("spread"))
     closure = _Closure(meter)
     steps = budget // min(count, own.get("eval_agents") or count)
     optimiser = QIMAD(
@@ -108,7 +119,8 @@ def swarm(meter, settings, budget, rng, *, callback=None):
 def path(name, *, budget, rng, **settings):
     """A `Path` on the published landscape in two dimensions."""
     meter = Meter(plain_problem(name, rng=rng), budget)
-    places = []
+    swarm_of = settings["num_agents"], settings["spread"]
+    places = [_starts(meter.problem, *swarm_of)]
 
     def note(optimiser):
         agents = range(optimiser.num_agents)
@@ -125,7 +137,7 @@ class Variant(NamedTuple):
     Attributes
     ----------
     weights : {"none", "uniform", "fidelity"}
-        Of the communication.
+        Of the communication. With "none" there is no pull either: no exchange at all.
     tunnelling : bool
     spread : bool
         Whether agents start apart.
@@ -147,38 +159,35 @@ PARTS = {
     "tunnelling": ("tunnelling", True, False),
     "communication": ("weights", "fidelity", "none"),
     "fidelity": ("weights", "fidelity", "uniform"),
+    "spread": ("spread", True, False),
 }
 
 
-def ablation(landscape, *, d, tries, practice_runs, runs, budget, rng):
-    """Every `Variant` at its own best settings, on the same problems.
+def ablation(landscape, *, d, runs, budget, rng):
+    """Every `Variant` on the same problems, at the same random settings.
 
-    All variants choose among the same settings, so that they differ in nothing but what
-    they leave out.
+    Nothing is tuned: each run has a landscape and settings of its own, both common to
+    all variants, so that pairs differ in nothing but what is left out. Rates are drawn
+    from within the grid of usual ones.
 
     Returns
     -------
     dict
         Variant to an (R, E) trace.
     """
-    practice, arena = (
-        draw_problem(landscape, runs=count, d=d, rng=rng)
-        for count in (practice_runs, runs)
-    )
-    drawn = tuning.draw_settings(RANGES, tries, rng)
-    seed, found = int(rng.integers(2**31)), {}
+    arena = draw_problem(landscape, runs=runs, d=d, rng=rng)
+    ranges = RANGES | {"lr": (min(GRID), max(GRID))}
+    drawn = tuning.draw_settings(ranges, runs, rng)
+    seeds, found = rng.integers(2**31, size=runs), {}
     for variant in VARIANTS:
         fixed = {"weights": variant.weights, "tunnelling": variant.tunnelling}
         fixed |= {} if variant.spread else {"spread": 0.0}
-        tried = [one | fixed for one in drawn]
-        traces = [
-            qimad(practice, one, budget=budget, rng=np.random.default_rng(seed))
-            for one in tried
-        ]
-        best = np.argmin([tuning.log_value(trace).mean() for trace in traces])
-        found[variant] = qimad(
-            arena, tried[best], budget=budget, rng=np.random.default_rng(seed)
-        )
+        fixed |= {} if variant.weights != "none" else {"pull": 0.0}
+        traces = []
+        for run in range(runs):
+            own, draws = drawn[run] | fixed, np.random.default_rng(seeds[run])
+            traces.append(qimad(arena.one(run), own, budget=budget, rng=draws))
+        found[variant] = np.concatenate(traces)
     return found
 
 
@@ -206,6 +215,12 @@ def gain(found, part, one, other):
         if getattr(variant, part) == one and (variant.spread or part == "spread")
     ]
     return tuning.ratio(*zip(*pairs, strict=True))
+
+
+def _starts(problem, count, spread):
+    """Where the agents of the first run start, (count, d)."""
+    starts = problem.starts[0, :count]
+    return starts[0] + spread * (starts - starts[0])
 
 
 class _Closure:

@@ -1,8 +1,9 @@
 """Methods tuned alike on separate runs, then compared on fresh ones.
 
-Alike means: every method tries the same number of settings, a Latin hypercube of its
-ranges, on the same practice problems, and the one with the smallest geometric mean of
-best values goes on.
+Alike means: every method tries the same number of settings on the same practice
+problems, first its usual ones at a fixed grid of rates, then a Latin hypercube of its
+ranges; the one with the smallest geometric mean of best values goes on. All of this is
+repeated, so that intervals hold the luck of the settings drawn.
 """
 
 from typing import NamedTuple
@@ -11,6 +12,10 @@ import numpy as np
 
 from qlib import intervals
 from qlib.optim.trials.problems import FLOOR, checkpoints, draw_problem
+
+MOST = 10.0
+"""A run's ratio to another counts as at most this, and at least its inverse: where one
+finds the minimum and the other does not, the ratio says nothing more."""
 
 
 class Contest(NamedTuple):
@@ -22,11 +27,16 @@ class Contest(NamedTuple):
     evaluations : (E,) array
         Gradients of a run.
     traces : dict
-        Method to an (R, E) array: the best value of each run above the minimum.
+        Method to an (R, E) array: the best value of each run above the minimum, all
+        runs of a replicate together.
     settings : dict
-        Method to what tuning chose.
+        Method to what tuning chose, one a replicate.
     practice : dict
-        Method to the geometric mean of best values on the practice problems.
+        Method to the geometric mean of best values on all practice problems.
+    start : float
+        Median value at the first starting points.
+    replicates : int
+        Of tuning and test.
     """
 
     landscape: str
@@ -34,54 +44,81 @@ class Contest(NamedTuple):
     traces: dict
     settings: dict
     practice: dict
+    start: float
+    replicates: int
 
     def rival(self, name):
-        """The method, `name` apart, that did best in practice."""
-        return min((n for n in self.practice if n != name), key=self.practice.get)
+        """The method that did best in practice, but for `name` and its variants."""
+        others = [other for other in self.practice if not other.startswith(name)]
+        return min(others, key=self.practice.get)
 
     def medians(self):
         """Method to the `intervals.Estimate` of its median best value."""
         return {n: intervals.median(trace[:, -1]) for n, trace in self.traces.items()}
 
     def against_rival(self, name):
-        """Geometric mean of best values over the rival's, run by run."""
-        return ratio(self.traces[name], self.traces[self.rival(name)])
+        """Geometric mean of best values over the rival's, over replicates."""
+        rival = self.traces[self.rival(name)]
+        return ratio(self.traces[name], rival, groups=self.replicates)
+
+    def lower(self, name):
+        """Share of runs in which `name` ends lower than its rival; equal ones half."""
+        rival = log_value(self.traces[self.rival(name)])
+        return float(np.mean((1 - np.sign(log_value(self.traces[name]) - rival)) / 2))
+
+    def found(self, name):
+        """Share of runs that end below `FLOOR`."""
+        return float(np.mean(self.traces[name][:, -1] < FLOOR))
+
+    def decides(self):
+        """Whether some method at least halves the value at the starts, in the median.
+
+        Otherwise all are stuck on the plateau, and who is lowest there means nothing.
+        """
+        return min(one.value for one in self.medians().values()) < self.start / 2
 
 
-def draw_settings(ranges, count, rng):
-    """Settings drawn at random as a Latin hypercube, so that few cover each range.
+def draw_settings(ranges, count, rng, usual=()):
+    """Usual settings, then random ones as a Latin hypercube, so that few cover ranges.
 
     Parameters
     ----------
     ranges : dict
         Setting to a pair of floats (log-uniform between them, one draw in each of
         `count` equal parts) or a tuple of choices (each taken equally often, to one).
+        Without any there are the usual settings alone.
     count : int
     rng : `numpy.random.Generator`
+    usual : sequence of dict
+        Taken first.
 
     Returns
     -------
     list of dict
     """
+    first = list(usual)[:count]
+    if not ranges:
+        return first or [{}]
+    count -= len(first)
     columns = {name: _draw(allowed, count, rng) for name, allowed in ranges.items()}
-    return [{name: columns[name][k] for name in columns} for k in range(count)]
+    return first + [{name: columns[name][k] for name in columns} for k in range(count)]
 
 
-def tune(method, ranges, problem, *, tries, budget, rng):
+def tune(method, ranges, problem, *, tries, budget, rng, usual=()):
     """The best of several settings, and its geometric mean of best values.
 
     Parameters
     ----------
     method : callable
         As in `descents`.
-    ranges : dict
-        As for `draw_settings`; without any, nothing is tried.
+    ranges, usual
+        As for `draw_settings`.
     problem : Problem
         Practice; no comparison may use it.
     tries, budget : int
     rng : `numpy.random.Generator`
     """
-    settings = draw_settings(ranges, tries if ranges else 1, rng)
+    settings = draw_settings(ranges, tries, rng, usual)
     scores = [
         log_value(method(problem, one, budget=budget, rng=rng)).mean()
         for one in settings
@@ -90,36 +127,50 @@ def tune(method, ranges, problem, *, tries, budget, rng):
     return settings[best], float(np.exp(scores[best]))
 
 
-def contest(methods, landscape, *, d, tries, practice_runs, runs, budget, rng):
-    """Tune every method on one draw of a landscape, run it on another.
+def contest(
+    methods, landscape, *, d, tries, practice_runs, runs, replicates, budget, rng
+):
+    """Tune every method on one draw of a landscape, run it on another, several times.
 
     Parameters
     ----------
     methods : dict
-        Name to (method, ranges).
+        Name to (method, ranges, usual settings).
     landscape : str
         Of `problems.SHAPES`.
-    d, tries, practice_runs, runs, budget : int
+    d, tries, practice_runs, runs, replicates, budget : int
         Dimensions; settings tried; runs that judge a setting; fresh runs of the best;
-        gradients of a run.
+        how often all that; gradients of a run.
     rng : `numpy.random.Generator`
 
     Returns
     -------
     Contest
     """
-    practice, arena = (
-        draw_problem(landscape, runs=count, d=d, rng=rng)
-        for count in (practice_runs, runs)
-    )
-    settings, scores, traces = {}, {}, {}
-    for name, (method, ranges) in methods.items():
-        effort = {"budget": budget, "rng": rng}
-        settings[name], scores[name] = tune(
-            method, ranges, practice, tries=tries, **effort
+    chosen, scores, traces = ({name: [] for name in methods} for _ in range(3))
+    starts, effort = [], {"budget": budget, "rng": rng}
+    for _ in range(replicates):
+        practice, arena = (
+            draw_problem(landscape, runs=count, d=d, rng=rng)
+            for count in (practice_runs, runs)
         )
-        traces[name] = method(arena, settings[name], **effort)
-    return Contest(landscape, checkpoints(budget), traces, settings, scores)
+        starts.append(arena(arena.starts[:, :1])[0])
+        for name, (method, ranges, usual) in methods.items():
+            best, score = tune(
+                method, ranges, practice, tries=tries, usual=usual, **effort
+            )
+            chosen[name].append(best)
+            scores[name].append(np.log(score))
+            traces[name].append(method(arena, best, **effort))
+    return Contest(
+        landscape,
+        checkpoints(budget),
+        {name: np.concatenate(several) for name, several in traces.items()},
+        chosen,
+        {name: float(np.exp(np.mean(several))) for name, several in scores.items()},
+        float(np.median(starts)),
+        replicates,
+    )
 
 
 def log_value(trace):
@@ -130,19 +181,26 @@ def log_value(trace):
     return np.log(np.clip(trace[:, -1], FLOOR, np.finfo(float).max))
 
 
-def ratio(first, second):
+def ratio(first, second, groups=None):
     """Geometric mean of last best values over others', runs paired, and its interval.
 
     Parameters
     ----------
     first, second : (R, E) arrays, or lists of such, each of R runs
-        Of several, each run's ratio is the geometric mean over them.
+        Of several, each run's ratio is the geometric mean over them. A ratio beyond
+        `MOST` either way counts as that.
+    groups : int or None
+        Independent groups of equally many runs in a row, whose means count; None: each
+        run is independent.
     """
     first, second = (
         [one] if isinstance(one, np.ndarray) else one for one in (first, second)
     )
     logs = [log_value(a) - log_value(b) for a, b in zip(first, second, strict=True)]
-    return intervals.geometric_mean(np.exp(np.mean(logs, axis=0)))
+    logs = np.mean(np.clip(logs, -np.log(MOST), np.log(MOST)), axis=0)
+    if groups is not None:
+        logs = logs.reshape(groups, -1).mean(axis=1)
+    return intervals.geometric_mean(np.exp(logs))
 
 
 def _draw(allowed, count, rng):
