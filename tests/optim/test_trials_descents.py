@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from qlib import intervals
 from qlib.optim import QIMAD
 from qlib.optim.trials import descents, problems, swarms, tuning
 
@@ -12,7 +13,9 @@ BUDGET = 200
 
 
 def drawn(name, rng=0):
-    (settings,) = tuning.draw_settings(METHODS[name][1], 1, np.random.default_rng(rng))
+    _, ranges, usual = METHODS[name]
+    generator = np.random.default_rng(rng)
+    (settings,) = tuning.draw_settings(ranges, 1, generator, usual[:1] * (not ranges))
     return settings
 
 
@@ -32,7 +35,7 @@ def test_a_method_asks_for_its_budget_and_no_more(name, problem, monkeypatch):
 
     for module in (descents, swarms):
         monkeypatch.setattr(module, "Meter", Watched)
-    method, _ = METHODS[name]
+    method, *_ = METHODS[name]
     trace = method(problem, drawn(name), budget=BUDGET, rng=np.random.default_rng(0))
     assert trace.shape == (3, len(problems.checkpoints(BUDGET)))
     most = max(64, 1)
@@ -43,7 +46,7 @@ def test_a_method_asks_for_its_budget_and_no_more(name, problem, monkeypatch):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_one_seed_gives_one_trace(name, problem):
-    method, _ = METHODS[name]
+    method, *_ = METHODS[name]
     one, other = (
         method(problem, drawn(name), budget=BUDGET, rng=np.random.default_rng(7))
         for _ in range(2)
@@ -51,9 +54,9 @@ def test_one_seed_gives_one_trace(name, problem):
     np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", ["Adam", "multi-start Adam", "RMSprop"])
+@pytest.mark.parametrize("name", ["Adam", "multi-start Adam", "multi-start RMSprop"])
 def test_moving_all_runs_at_once_changes_none(name, problem):
-    method, _ = METHODS[name]
+    method, *_ = METHODS[name]
     together = method(problem, drawn(name), budget=BUDGET)
     apart = [method(problem.one(run), drawn(name), budget=BUDGET) for run in range(3)]
     np.testing.assert_allclose(together, np.concatenate(apart), rtol=1e-9)
@@ -152,29 +155,108 @@ def test_the_rival_is_who_did_best_in_practice():
     traces = {
         name: np.full((4, 2), value) for name, value in (("SGD", 4.0), ("QIMAD", 1.0))
     }
-    one = tuning.Contest("Ackley", np.array([1, 2]), traces, {}, practice)
+    practice |= {"QIMAD as published": 0.5}
+    one = tuning.Contest("Ackley", np.array([1, 2]), traces, {}, practice, 3.0, 2)
     assert one.rival("QIMAD") == "SGD"
     assert one.against_rival("QIMAD").value == pytest.approx(0.25)
+    assert one.lower("QIMAD") == 1
+    assert one.decides()
+    assert not one._replace(start=1.9).decides()
+
+
+def test_usual_settings_are_tried_first():
+    usual, ranges = [{"rate": 1.0}, {"rate": 2.0}], {"rate": (1e-3, 1e-2)}
+    found = tuning.draw_settings(ranges, 5, np.random.default_rng(0), usual)
+    assert found[:2] == usual
+    assert all(1e-3 <= one["rate"] <= 1e-2 for one in found[2:])
+    assert len(found) == 5
+    rng = np.random.default_rng(0)
+    assert tuning.draw_settings(ranges, 1, rng, usual) == usual[:1]
+    assert tuning.draw_settings({}, 5, rng, usual) == usual
+    assert tuning.draw_settings({}, 5, rng) == [{}]
+
+
+def test_an_interval_over_replicates_counts_each_once():
+    first = np.repeat([1.0, 2.0, 4.0], 5)[:, None]
+    second = np.ones_like(first)
+    grouped = tuning.ratio(first, second, groups=3)
+    logs = intervals.student_mean(np.log([1.0, 2.0, 4.0]))
+    np.testing.assert_allclose(grouped, np.exp(logs))
+    assert grouped.high > tuning.ratio(first, second).high
+
+
+def test_a_ratio_beyond_the_most_counts_as_the_most():
+    large = np.array([[1e9], [1e3], [20.0]])
+    one = np.ones((3, 1))
+    assert tuning.ratio(large, one).value == pytest.approx(tuning.MOST)
+    assert tuning.ratio(one, large).value == pytest.approx(1 / tuning.MOST)
+
+
+def test_a_contest_draws_practice_and_tests_anew_in_each_replicate():
+    seen = []
+
+    def method(problem, settings, *, budget, rng):
+        seen.append(problem.minima)
+        return np.full((problem.runs, 2), 2.0)
+
+    one = tuning.contest(
+        {"flat": (method, {}, [])},
+        "Rastrigin",
+        d=2,
+        tries=2,
+        practice_runs=1,
+        runs=3,
+        replicates=4,
+        budget=70,
+        rng=np.random.default_rng(0),
+    )
+    assert len(np.unique(np.concatenate(seen))) == 4 * (1 + 3) * 2
+    assert one.traces["flat"].shape == (12, 2)
+    assert len(one.settings["flat"]) == 4
+
+
+def test_variants_without_exchange_or_jumps_that_start_together_are_one_agent():
+    found = swarms.ablation(
+        "Rastrigin", d=3, runs=4, budget=BUDGET, rng=np.random.default_rng(0)
+    )
+    still = [found[one] for one in found if not (one.tunnelling or one.spread)]
+    for trace in still[1:]:
+        np.testing.assert_allclose(trace, still[0], rtol=1e-9)
+    none = swarms.Variant("none", False, True)
+    assert not np.allclose(found[none], found[none._replace(weights="uniform")])
+
+
+def test_basin_hopping_starts_near_its_best_minimum():
+    problem = problems.draw_problem(
+        "Rastrigin", runs=6, d=6, rng=np.random.default_rng(0)
+    )
+    settings = {"maxfun": 500.0, "maxcor": 10, "ftol": 1e-9}
+    anew, near = (
+        descents.lbfgs(problem, one, budget=2000, rng=np.random.default_rng(1))
+        for one in (settings, settings | {"near": 0.1})
+    )
+    assert np.median(near[:, -1]) < np.median(anew[:, -1])
 
 
 def test_a_gain_compares_variants_that_differ_in_one_part():
     found = {}
     for variant in swarms.VARIANTS:
-        level = 8.0
+        level = 4.0
         level *= 0.5 if variant.tunnelling else 1
         level *= {"none": 1, "uniform": 0.25, "fidelity": 0.2}[variant.weights]
-        own = np.random.default_rng(len(found)).permutation([0.25, 0.5, 1, 2, 4])
+        own = np.random.default_rng(len(found)).permutation([0.8, 0.9, 1, 1.1, 1.2])
         found[variant] = np.tile(own[:, None], 3) * (level if variant.spread else 1)
     gain = {
         name: swarms.gain([found, found], *part).value
         for name, part in swarms.PARTS.items()
     }
     expected = {"tunnelling": 0.5, "communication": 0.2, "fidelity": 0.8}
+    expected["spread"] = (0.5**3 * 0.25**2 * 0.2**2) ** (1 / 6) * 4
     assert gain == pytest.approx(expected)
 
 
 def test_the_global_generator_is_left_alone(problem):
     before = torch.random.get_rng_state()
-    for name, (method, _) in METHODS.items():
+    for name, (method, *_) in METHODS.items():
         method(problem, drawn(name), budget=BUDGET, rng=np.random.default_rng(0))
     assert torch.equal(before, torch.random.get_rng_state())

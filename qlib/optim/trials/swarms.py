@@ -29,8 +29,8 @@ RANGES = {
     "topology": ("complete", "ring", "grid", "random"),
     "tunnelling": (True, False),
 }
-"""gamma + pull stays below 1, where the swarm is stable. `spread` is the distance of the starts from the first one, in shares of that to
-independent points of the box; at 1 they are independent."""
+"""gamma + pull stays below 1, where the swarm is stable. `spread` is the distance of
+the starts from the first one, in shares of that to independent points of the box."""
 PUBLISHED = at_rates(num_agents=8, gamma=0.05, pull=0.2, spread=1.0)
 """The settings of QIMAD's documentation, which names no rate for landscapes."""
 
