@@ -13,13 +13,12 @@ from qlib.optim.update import Exchange, Scratch, advance, runs_of, wide_dtype
 
 @dataclass
 class Shared:
-    """What the parameters of one step share: scratch, matrices, exchanges."""
+    """What the parameters of one step share: scratch and exchanges."""
 
     moving: set  # agents with gradients to follow
     jumping: set
     scratch: Scratch = field(default_factory=Scratch)
-    matrices: dict = field(default_factory=dict)
-    exchanges: list = field(default_factory=list)
+    exchanges: dict = field(default_factory=dict)
     weights: int = 0
 
 
@@ -89,7 +88,6 @@ def _move_member(member, agents, turn, swarm, generator, shared):
         exchange=exchange,
     )
     if exchange:
-        shared.exchanges.append(exchange)
         shared.weights += matrix.numel()
     if jumps:
         matrix[jumps] += reach[:, None] * draw(
@@ -105,7 +103,7 @@ def _exchange(member, rows, turn, swarm, shared):
     wide, place = wide_dtype(matrix), matrix.device
     stored = swarm["best"] == "alltime"
     key = (group["gamma"], group["pull"], tuple(rows), wide, place)
-    if key not in shared.matrices:
+    if key not in shared.exchanges:
         full = exchange_matrix(
             turn.weights,
             gamma=group["gamma"],
@@ -113,21 +111,24 @@ def _exchange(member, rows, turn, swarm, shared):
             best=len(matrix) if stored else turn.leader,
             draws=turn.draws,
         )
-        shared.matrices[key] = full[rows].to(place, wide) if full.any() else None
-    target = member.state["best"].view(-1) if stored else None
-    return Exchange(shared.matrices[key], turn.leader, target, matrix, shared.scratch)
+        own = full[rows].to(place, wide) if full.any() else None
+        shared.exchanges[key] = Exchange(own, turn.leader, matrix, shared.scratch)
+    exchange = shared.exchanges[key]
+    exchange.target = member.state["best"].view(-1) if stored else None
+    return exchange
 
 
 def _diversity(shared):
     """Root mean square distance to the mean, per weight, as evaluated."""
-    spreads = _together([exchange.spread() for exchange in shared.exchanges])
+    spreads = _together([exchange.spread() for exchange in shared.exchanges.values()])
     return (max(float(spreads.sum()), 0.0) / max(shared.weights, 1)) ** 0.5
 
 
 def _failed(members, shared, number):
     """Agents with new weights that are not finite; sums tell where to look."""
     failed = torch.zeros(number, dtype=torch.bool, device="cpu")
-    sums = _together([exchange.sums.double() for exchange in shared.exchanges])
+    exchanges = shared.exchanges.values()
+    sums = _together([exchange.sums.double() for exchange in exchanges])
     for agent in (
         (~sums.reshape(-1, number).isfinite().all(0)).nonzero().flatten().tolist()
     ):

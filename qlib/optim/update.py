@@ -47,7 +47,7 @@ class Scratch:
 
 
 class Exchange:
-    """What the agents of one tensor give each other: L (theta - theta_r), by blocks.
+    """What agents give each other, L (theta - theta_r), tensor by tensor, by blocks.
 
     Differences to one reference row r make agents that agree exchange exactly nothing
     (the rows of L sum to zero). Half precision is exchanged in float32.
@@ -59,17 +59,20 @@ class Exchange:
         exchange, only the sums.
     reference : int
         The agent r.
-    target : (n,) tensor or None
-        A point that is no agent.
     like : (N, n) tensor
-        The agents.
+        The agents of one of the tensors; all are of its dtype and device.
     scratch : Scratch
+
+    Attributes
+    ----------
+    target : (n,) tensor or None
+        A point that is no agent; another one for each tensor.
     """
 
-    def __init__(self, matrix, reference, target, like, scratch):
+    def __init__(self, matrix, reference, like, scratch):
         self.matrix, self.reference = matrix, reference
-        self.target, self.scratch = target, scratch
-        self.dtype = wide_dtype(like)
+        self.target, self.scratch = None, scratch
+        self.dtype, self._reached = wide_dtype(like), None
         self.sums = torch.zeros(len(like), dtype=self.dtype, device=like.device)
         self.share = torch.full_like(self.sums, 1 / len(like))
         self.squares, self.means = [], []  # of blocks
@@ -78,6 +81,9 @@ class Exchange:
         """Take scratch for blocks of the width of this one."""
         agents, width = block.shape
         rows = agents + (self.target is not None)
+        if self._reached == (rows, width):
+            return
+        self._reached = rows, width
         self.apart = self.scratch.take("apart", rows, width, block, self.dtype)
         self.own = self.apart[:agents]
         self.all, self.turned = self.own.view(-1), self.own.T
@@ -187,8 +193,11 @@ def advance(agents, gradients, buffers, *, runs, rule, group, scratch, exchange=
     width = block_width(agents)
     names = list(buffers)
     split = [agents, *(buffers[name] for name in names)]
-    blocks = zip(*(matrix.split(width, 1) for matrix in split), strict=True)
-    slopes = zip(*(gradient.split(width) for gradient in gradients), strict=True)
+    if width >= agents.shape[1]:
+        blocks, slopes = [split], [gradients]
+    else:
+        blocks = zip(*(matrix.split(width, 1) for matrix in split), strict=True)
+        slopes = zip(*(gradient.split(width) for gradient in gradients), strict=True)
     every = runs[0][0] == slice(0, len(agents))
     start, size = 0, None
     for (block, *memory), slope in zip(blocks, slopes, strict=True):

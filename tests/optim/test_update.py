@@ -126,7 +126,7 @@ def test_the_width_of_a_block_is_of_no_account(inner, dtype, monkeypatch):
         names = rule.buffers(group)
         buffers = {name: torch.zeros_like(agents) for name in names}
         scratch = Scratch()
-        exchange = Exchange(matrix, 1, None, agents, scratch)
+        exchange = Exchange(matrix, 1, agents, scratch)
         advance(
             agents,
             gradients,
@@ -144,7 +144,7 @@ def test_the_width_of_a_block_is_of_no_account(inner, dtype, monkeypatch):
 
 def test_sums_and_spread_are_those_of_the_whole_matrix():
     agents = _agents(4, 777)
-    before, exchange = agents.clone(), Exchange(None, 2, None, agents, Scratch())
+    before, exchange = agents.clone(), Exchange(None, 2, agents, Scratch())
     advance(
         agents,
         [torch.ones(777, dtype=torch.float64)],
