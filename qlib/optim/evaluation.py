@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from qlib.optim.distributed import abstain, gather, share
+from qlib.optim.distributed import abstaining, gather, share
 
 
 @dataclass
@@ -120,7 +120,9 @@ def real(tensor):
 
 def flat(gradient):
     """A gradient as one row of real numbers; copies only if it is not contiguous."""
-    return real(gradient.detach().resolve_conj()).reshape(-1)
+    if gradient.is_complex():
+        gradient = torch.view_as_real(gradient.resolve_conj())
+    return gradient.detach().reshape(-1)
 
 
 def mean_of(member):
@@ -137,7 +139,7 @@ def load(members, row):
     if loaded:
         torch._foreach_copy_(
             [real(member.parameter.detach()) for member in loaded],
-            [row(m).view(real(m.parameter).shape) for m in loaded],
+            [row(member) for member in loaded],
         )
 
 
@@ -149,36 +151,35 @@ def unchanged_on_error(members, held):
     step; with None nobody does.
     """
     gradients = [member.parameter.grad for member in members]
-    weights = [_adopt(member, held) for member in members]
+    kept = [_adopt(member, held) for member in members]
+    for member in members:
+        member.parameter.grad = None
     try:
         yield
     except BaseException:
-        for member, gradient, before in zip(members, gradients, weights, strict=True):
+        for member, gradient, (weights, row) in zip(
+            members, gradients, kept, strict=True
+        ):
             member.parameter.grad = gradient
-            if member.loaded:
-                edited, row = before
-                rows = member.state["agents"]
-                real(member.parameter.detach()).copy_(
-                    rows[held] if edited is None else edited
-                )
-                if row is not None:
-                    rows[held] = row
+            if weights is not None:
+                real(member.parameter.detach()).copy_(weights)
+            if row is not None:
+                weights.copy_(row)
         raise
 
 
 def _adopt(member, held):
-    """What is needed to undo it: the model's weights and the row, each if it must."""
-    here = real(member.parameter.detach())
+    """What undoes it: where the model's weights are kept, and what was there before."""
     if not member.loaded:
         return None, None
+    here = real(member.parameter.detach())
+    kept = member.state.get("best") if held is None else member.state["agents"][held]
+    if kept is not None and torch.equal(kept, here):
+        return kept, None
     if held is None:
         return here.clone(), None
-    row = member.state["agents"][held]
-    if torch.equal(row, here):
-        return None, None
-    before = row.clone()
-    row.copy_(here)
-    return None, before
+    before = kept.clone()
+    return kept.copy_(here), before
 
 
 def evaluate(closure, members, agents, group):
@@ -205,19 +206,18 @@ def evaluate(closure, members, agents, group):
         If a gradient is sparse, or two agents' gradients share their memory.
     """
     like = [member.parameter for member in members]
-    own = [agents[position] for position in share(len(agents), group)]
-    ask = _ask_at_once if at_once(closure) else _ask_in_turn
-    try:
-        values, gradients = ask(closure, members, own) if own else ([], [])
-    except BaseException:
-        abstain(num=len(agents), like=like, group=group)
-        raise
+    positions = share(len(agents), group)
+    own = [agents[position] for position in positions]
+    values, gradients = [], []
+    with abstaining(num=len(agents), like=like, group=group):
+        if own and at_once(closure):
+            part = {} if own == agents else {"part": (positions, len(agents))}
+            values, gradients = _ask_at_once(closure, members, own, **part)
+        elif own:
+            values, gradients = _ask_in_turn(closure, members, own)
+        numbers = [number(value) for value in values]
     losses, gradients = gather(
-        [number(value) for value in values],
-        gradients,
-        num=len(agents),
-        like=like,
-        group=group,
+        numbers, gradients, num=len(agents), like=like, group=group
     )
     return Evaluation(agents, losses, gradients, dict(zip(own, values, strict=True)))
 
@@ -270,11 +270,7 @@ def _ask_in_turn(closure, members, agents):
 def _taken(members):
     """The gradients in the model, taken out of it."""
     gradients = [member.parameter.grad for member in members]
-    if all(gradient is None for gradient in gradients):
-        raise ValueError(
-            "closure: left no gradient; allowed: a call of backward() for parameters "
-            "of the optimiser"
-        )
+    _check_any(gradients)
     for member, gradient in zip(members, gradients, strict=True):
         if gradient is not None and gradient.layout != torch.strided:
             raise RuntimeError(
@@ -283,6 +279,14 @@ def _taken(members):
             )
         member.parameter.grad = None
     return gradients
+
+
+def _check_any(gradients):
+    if all(gradient is None for gradient in gradients):
+        raise ValueError(
+            "closure: left no gradient; allowed: a call of backward() for parameters "
+            "of the optimiser"
+        )
 
 
 def _check_apart(rows):
@@ -298,7 +302,7 @@ def _check_apart(rows):
             )
 
 
-def _ask_at_once(closure, members, agents):
+def _ask_at_once(closure, members, agents, **part):
     names = {id(p): name for name, p in closure.model.named_parameters()}
     stacks = {}
     for member in members:
@@ -309,9 +313,10 @@ def _ask_at_once(closure, members, agents):
                 f"{tuple(parameter.shape)}; allowed: a closure on the model optimised"
             )
         stacks[names[id(parameter)]] = _stack(member, agents)
-    losses, slopes = closure.evaluate(stacks, agents)
+    losses, slopes = closure.evaluate(stacks, agents, **part)
     keys = [names[id(member.parameter)] for member in members]
     rows = [[_row(slopes.get(key), k) for key in keys] for k in range(len(agents))]
+    _check_any([gradient for row in rows for gradient in row])
     return list(losses.detach().unbind()), rows
 
 
