@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from qlib.data import load_images
-from qlib.optim.trials import networks, tasks
+from qlib.optim.trials import contrasts, networks, tasks
 
 ADAMW = {"make": torch.optim.AdamW, "lr": 3e-3, "weight_decay": 1e-2}
 SWARM = {"lr": 3e-3, "gamma": 0.05, "pull": 0.05, "same_batch": True}
@@ -124,14 +124,15 @@ def test_readouts_of_one_swarm_share_its_training(task, monkeypatch):
     train = networks.swarm
 
     def noted(*args, **rest):
-        trainings.append(rest["seed"])
+        if rest["gradients"] == 20:
+            trainings.append(rest["seed"])
         return train(*args, **rest)
 
     tuned = {
         "QIMAD": networks.Tuned(noted, SWARM, "best"),
         "QIMAD mean": networks.Tuned(noted, SWARM, "mean"),
     }
-    found = networks.compare(task, tuned, gradients=16, seeds=range(2), clock=ticking())
+    found = networks.compare(task, tuned, gradients=20, seeds=range(2), clock=ticking())
     assert trainings == [0, 1]
     assert (found["QIMAD"].seconds == 1).all()
     assert found["QIMAD"].loss.shape == (2,)
@@ -139,11 +140,68 @@ def test_readouts_of_one_swarm_share_its_training(task, monkeypatch):
 
 def test_equal_seconds_buy_gradients_in_proportion():
     def took(*seconds):
-        return networks.Outcomes(np.ones(2), np.ones(2), np.array(seconds))
+        return networks.Outcomes(np.ones(3), np.ones(3), np.array(seconds))
 
-    found = {"QIMAD": took(3.0, 4.0), "AdamW": took(2.0, 8.0)}
-    budgets = networks.equal_seconds(found, "QIMAD", "AdamW", 100)
-    assert budgets.tolist() == [150, 50]
+    found = {"QIMAD": took(3.0, 3.0, 90.0), "AdamW": took(2.0, 2.0, 2.0)}
+    assert contrasts.equal_seconds(found, "QIMAD", "AdamW", 100) == 150
+    assert contrasts.equal_seconds(found, "AdamW", "QIMAD", 100) == 67
+
+
+def test_the_rival_is_who_did_best_on_validation_images():
+    tuned = {
+        name: networks.Tuned(networks.classical, {}, "model", loss)
+        for name, loss in (("AdamW", 0.3), ("RMSprop", 0.1), ("SGD", 0.2))
+    }
+    assert networks.rival(tuned, networks.SINGLE) == "RMSprop"
+    assert networks.rival(tuned, ("AdamW", "SGD")) == "SGD"
+
+
+def test_a_network_that_ran_away_counts_as_guessing(task):
+    model = task.model(0)
+    with torch.no_grad():
+        model[0].weight.fill_(torch.nan)
+    found = networks.Trained({"model": [model]}, 0.0, []).score("model", task.test)
+    assert found == pytest.approx((np.log(10), 0.9))
+
+
+def test_a_task_is_learnt_once_errors_are_half_of_guessing():
+    def erred(error):
+        return networks.Outcomes(np.ones(2), np.full(2, error), np.ones(2))
+
+    assert contrasts.learnt({"a": erred(0.9), "b": erred(0.4)})
+    assert not contrasts.learnt({"a": erred(0.9), "b": erred(0.5)})
+
+
+def test_the_order_of_methods_rotates_after_short_trainings(task):
+    order = []
+
+    def noted(task, settings, *, gradients, seed, clock):
+        order.append((settings["name"], seed, gradients))
+        model = {"model": [task.model(0)]}
+        return networks.Trained(model, 1.0, [])
+
+    tuned = {name: networks.Tuned(noted, {"name": name}, "model") for name in "abc"}
+    networks.compare(task, tuned, gradients=99, seeds=[4, 5], clock=ticking())
+    assert all(gradients < 99 for *_, gradients in order[:3])
+    assert [name for name, *_ in order] == list("abcabcbca")
+
+
+def test_two_of_eight_are_timed_in_turn_at_equal_steps(task, monkeypatch):
+    calls, seen = [], []
+    monkeypatch.setattr(networks, "_warm", lambda *args, **rest: None)
+    train = networks.swarm
+
+    def noted(task, settings, **rest):
+        seen.append(task.mode)
+        return train(task, settings, **rest)
+
+    tuned = networks.Tuned(noted, SWARM, "best")
+    watched = dataclasses.replace(counted(task, calls), mode="vectorized")
+    ways = {"steps": 6, "seeds": [0, 1], "clock": ticking()}
+    ratio = contrasts.speed_up(watched, tuned, **ways)
+    assert set(seen) == {"loop"}
+    assert sum(calls) == 2 * 6 * (8 + 2)
+    np.testing.assert_array_equal(ratio, 1)
 
 
 def test_a_loss_ratio_pairs_seeds_and_averages_tasks():
@@ -152,7 +210,7 @@ def test_a_loss_ratio_pairs_seeds_and_averages_tasks():
 
     one = {"a": {"QIMAD": ended(1.0, 2.0)}, "b": {"QIMAD": ended(8.0, 2.0)}}
     other = {"a": ended(2.0, 2.0), "b": ended(1.0, 1.0)}
-    ratio = networks.loss_ratio(one, other)
+    ratio = contrasts.loss_ratio(one, other)
     assert ratio.value == pytest.approx((0.5 * 8 * 1 * 2) ** 0.25)
 
 
@@ -177,4 +235,6 @@ def test_every_method_is_tuned_by_as_many_trainings(task, monkeypatch):
         rng=np.random.default_rng(0),
     )
     assert set(found) == set(networks.METHODS)
-    assert len(trainings) == 2 * 5  # three readouts share the swarm's
+    # three readouts share the swarm's, which the published settings begin
+    assert len(trainings) == 2 * (1 + 3 + 2)
+    assert all(np.isfinite(one.loss) for one in found.values())

@@ -1,8 +1,8 @@
 """Networks trained by a swarm and by what an expert would use, at equal gradients.
 
 A gradient is one backward pass over one batch. Every method tries the same number of
-settings, judged on validation images with seeds of their own; test images are seen by
-what was chosen alone.
+settings, its usual ones at a fixed grid of rates first, judged on validation images
+with seeds of their own; test images are seen by what was chosen alone.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from qlib import intervals
 from qlib.optim import QIMAD
 from qlib.optim.trials.descents import scheduled
 from qlib.optim.trials.tuning import draw_settings
@@ -46,12 +45,18 @@ class Trained(NamedTuple):
     history: list
 
     def score(self, readout, part):
-        """The `Score` of a readout on a `Part`."""
+        """The `Score` of a readout on a `Part`.
+
+        Where it is not finite, as of weights that ran away, it is that of guessing.
+        """
         with torch.no_grad():
             logs = [model(part.inputs).log_softmax(1) for model in self.models[readout]]
             mean = torch.logsumexp(torch.stack(logs), 0) - np.log(len(logs))
             loss = cross_entropy(mean, part.labels)
             error = (mean.argmax(1) != part.labels).double().mean()
+        if not torch.isfinite(loss):
+            classes = mean.shape[1]
+            return Score(float(np.log(classes)), 1 - 1 / classes)
         return Score(float(loss), float(error))
 
 
@@ -125,55 +130,109 @@ def swarm(task, settings, *, gradients, seed, clock, steps=None):
     return Trained(_readouts(task, model, optimiser), seconds, list(optimiser.history))
 
 
-RATES, DECAYS = (1e-4, 1e-1), (1e-5, 1.0)
-ADAMW = {"make": (torch.optim.AdamW,), "lr": RATES, "weight_decay": DECAYS}
+RATES, DECAYS = (1e-4, 3e-1), (1e-7, 1e-3)
+GRID = (3e-3, 1e-2, 3e-2, 1e-3)
+"""Rates that every method tries first, at its usual settings; SGD ten times as much."""
+
+
+def _at_rates(factor=1, **settings):
+    return [{**settings, "lr": factor * lr} for lr in GRID]
+
+
 SWARM = {
     "lr": RATES,
-    "weight_decay": (1e-7, 1e-3),
-    "gamma": (1e-3, 0.3),
-    "pull": (0.0, 0.01, 0.05, 0.2),
+    "weight_decay": DECAYS,
+    "gamma": (1e-6, 0.3),
+    "pull": (0.0, 0.0, 0.05, 0.2),
     "spread": (1e-3, 1e-1),
     "same_batch": (True, False),
+    "tunnelling": (True, False),
 }
+PUBLISHED = _at_rates(gamma=0.05, pull=0.2, spread=0.01)
+"""The settings of QIMAD's documentation, agents apart by a little noise."""
+ADAMW = (
+    {
+        "make": (torch.optim.AdamW,),
+        "lr": RATES,
+        "weight_decay": (1e-5, 1.0),
+        "fused": (True,),
+    },
+    _at_rates(make=torch.optim.AdamW, fused=True),
+)
+RMSPROP = (
+    {"make": (torch.optim.RMSprop,), "lr": RATES, "weight_decay": DECAYS},
+    _at_rates(make=torch.optim.RMSprop),
+)
+SGD = (
+    {
+        "make": (torch.optim.SGD,),
+        "lr": (1e-3, 1.0),
+        "momentum": (0.9,),
+        "nesterov": (True,),
+        "weight_decay": (1e-5, 1e-2),
+    },
+    _at_rates(10, make=torch.optim.SGD, momentum=0.9, nesterov=True),
+)
+
+
+def _together(ranges, usual):
+    """As many networks as a swarm has agents, with the settings of one."""
+    count = {"networks": AGENTS}
+    return ranges | {"networks": (AGENTS,)}, [one | count for one in usual]
+
+
 METHODS = {
-    # name: (training, ranges of settings, readout)
-    "QIMAD": (swarm, SWARM, "best"),
-    "QIMAD mean": (swarm, SWARM, "mean"),
-    "QIMAD ensemble": (swarm, SWARM, "ensemble"),
-    "AdamW": (classical, ADAMW, "model"),
-    "RMSprop": (
-        classical,
-        {"make": (torch.optim.RMSprop,), "lr": RATES, "weight_decay": (1e-7, 1e-3)},
-        "model",
-    ),
-    "SGD": (
-        classical,
-        {
-            "make": (torch.optim.SGD,),
-            "lr": (1e-3, 1.0),
-            "momentum": (0.9,),
-            "nesterov": (True,),
-            "weight_decay": (1e-5, 1e-2),
-        },
-        "model",
-    ),
-    "AdamW ensemble": (classical, ADAMW | {"networks": (AGENTS,)}, "model"),
+    # name: (training, ranges of settings, usual settings, readout)
+    "QIMAD": (swarm, SWARM, PUBLISHED, "best"),
+    "QIMAD mean": (swarm, SWARM, PUBLISHED, "mean"),
+    "QIMAD ensemble": (swarm, SWARM, PUBLISHED, "ensemble"),
+    "QIMAD as published": (swarm, {}, PUBLISHED, "best"),
+    "AdamW": (classical, *ADAMW, "model"),
+    "RMSprop": (classical, *RMSPROP, "model"),
+    "SGD": (classical, *SGD, "model"),
+    "AdamW ensemble": (classical, *_together(*ADAMW), "model"),
+    "RMSprop ensemble": (classical, *_together(*RMSPROP), "model"),
 }
+SINGLE = "AdamW", "RMSprop", "SGD"
+ENSEMBLES = "AdamW ensemble", "RMSprop ensemble"
 
 
 class Tuned(NamedTuple):
-    """What a method's tuning chose: a training function, its settings, a readout."""
+    """What a method's tuning chose.
+
+    Attributes
+    ----------
+    train : callable
+        `classical` or `swarm`.
+    settings : dict
+    readout : str
+    loss : float
+        On the validation images.
+    """
 
     train: object
     settings: dict
     readout: str
+    loss: float = np.nan
+
+
+def rival(tuned, names):
+    """The one of several methods with the least validation loss.
+
+    Parameters
+    ----------
+    tuned : dict
+        Method to `Tuned`.
+    names : sequence of str
+        `SINGLE` or `ENSEMBLES`.
+    """
+    return min(names, key=lambda name: tuned[name].loss)
 
 
 def tune(task, *, gradients, tries, seeds, clock, rng):
     """The best settings of every method by validation loss, averaged over seeds.
 
-    Methods that differ in the readout alone share their training runs, and each
-    chooses for itself.
+    Methods of equal settings share their training runs, and each chooses for itself.
 
     Parameters
     ----------
@@ -189,27 +248,20 @@ def tune(task, *, gradients, tries, seeds, clock, rng):
     dict
         Method to `Tuned`.
     """
-    found, shared = {}, {}
-    for name, (train, ranges, readout) in METHODS.items():
-        if id(ranges) not in shared:
-            settings = draw_settings(ranges, tries, rng)
-            shared[id(ranges)] = (
-                settings,
-                [
-                    [
-                        run(Tuned(train, one, readout), task, gradients, seed, clock)
-                        for seed in seeds
-                    ]
-                    for one in settings
-                ],
-            )
-        settings, runs = shared[id(ranges)]
-        losses = [
-            np.mean([one.score(readout, task.validation).loss for one in several])
-            for several in runs
-        ]
-        best = int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
-        found[name] = Tuned(train, settings[best], readout)
+    found, drawn, done = {}, {}, {}
+    for name, (train, ranges, usual, readout) in METHODS.items():
+        if id(ranges) not in drawn:
+            drawn[id(ranges)] = draw_settings(ranges, tries, rng, usual)
+        tried = []
+        for settings in drawn[id(ranges)]:
+            one, losses = Tuned(train, settings, readout), []
+            for seed in seeds:
+                key = train, str(settings), seed
+                if key not in done:
+                    done[key] = run(one, task, gradients, seed, clock)
+                losses.append(done[key].score(readout, task.validation).loss)
+            tried.append(one._replace(loss=float(np.mean(losses))))
+        found[name] = min(tried, key=lambda one: one.loss)
     return found
 
 
@@ -234,12 +286,15 @@ class Outcomes(NamedTuple):
 def compare(task, tuned, *, gradients, seeds, clock, **changed):
     """Train every method with fresh seeds and score it on the test images.
 
+    Each has a short training before the first that is timed, and their order rotates
+    from seed to seed.
+
     Parameters
     ----------
     task : Task
     tuned : dict
         Method to `Tuned`.
-    gradients : int, or dict by method of one a seed
+    gradients : int
     seeds : sequence of int
     clock : callable
     **changed
@@ -250,81 +305,31 @@ def compare(task, tuned, *, gradients, seeds, clock, **changed):
     dict
         Method to `Outcomes`.
     """
+    for one in tuned.values():
+        _warm(one, task, clock, **changed)
     results = {name: [] for name in tuned}
     for place, seed in enumerate(seeds):  # methods in turn: slow minutes hit them all
         done = {}
-        for name, one in tuned.items():
-            own = gradients[name][place] if isinstance(gradients, dict) else gradients
-            key = one.train, str(one.settings), own
+        for name in _rotated(tuned, place):
+            one = tuned[name]
+            key = one.train, str(one.settings)
             if key not in done:
-                done[key] = run(one, task, int(own), seed, clock, **changed)
+                done[key] = run(one, task, gradients, seed, clock, **changed)
             score = done[key].score(one.readout, task.test)
             results[name].append([*score, done[key].seconds])
     return {name: Outcomes(*np.transpose(rows)) for name, rows in results.items()}
 
 
-def loss_ratio(one, other, name="QIMAD"):
-    """Geometric mean over seeds and tasks of a method's test loss over another's.
-
-    Parameters
-    ----------
-    one : dict
-        Task to what `compare` returns.
-    other : dict
-        Task to `Outcomes` of the same seeds.
-    name : str
-        The method in `one`.
-
-    Returns
-    -------
-    Estimate
-        With Student's interval over seeds.
-    """
-    logs = [np.log(one[task][name].loss / other[task].loss) for task in other]
-    return intervals.geometric_mean(np.exp(np.mean(logs, axis=0)))
+def _warm(tuned, task, clock, **changed):
+    """A training of a few steps, for what is done once."""
+    settings = {key: tuned.settings[key] for key in tuned.settings if key != "steps"}
+    run(tuned._replace(settings=settings), task, 16, 0, clock, **changed)
 
 
-def partial_evaluation(task, tuned, *, steps, seeds, clock):
-    """Eight agents with all evaluated at each step, and with two, at equal steps.
-
-    Parameters
-    ----------
-    task : Task
-    tuned : Tuned
-        Of QIMAD.
-    steps : int
-    seeds : sequence of int
-    clock : callable
-
-    Returns
-    -------
-    dict
-        "all eight", "two, equal steps" and "two, equal gradients" to `Outcomes`.
-    """
-    forms = {
-        "all eight": {"steps": steps},
-        "two, equal steps": {"eval_agents": 2, "steps": steps},
-        "two, equal gradients": {"eval_agents": 2, "steps": 4 * steps},
-    }
-    forms = {
-        name: tuned._replace(settings=tuned.settings | {"num_agents": 8} | form)
-        for name, form in forms.items()
-    }
-    return compare(task, forms, gradients=8 * steps, seeds=seeds, clock=clock)
-
-
-def equal_seconds(found, name, other, gradients):
-    """Gradients that `other` could take in the seconds that `name` took, a seed each.
-
-    Parameters
-    ----------
-    found : dict
-        What `compare` returned for `gradients` of both.
-    name, other : str
-    gradients : int
-    """
-    share = found[name].seconds / found[other].seconds
-    return np.maximum(1, np.round(gradients * share)).astype(int)
+def _rotated(names, by):
+    names = list(names)
+    by %= len(names)
+    return names[by:] + names[:by]
 
 
 def _anneal(optimiser, lr, progress):
