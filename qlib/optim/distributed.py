@@ -10,6 +10,7 @@ of the model, as those of batch normalisation, follow the agents evaluated there
 """
 
 import secrets
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -100,7 +101,7 @@ def gather(losses, gradients, *, num, like, group):
     Raises
     ------
     RuntimeError
-        If a rank could not evaluate its agents and so called `abstain`.
+        If a rank could not evaluate its agents and was `abstaining`.
 
     Notes
     -----
@@ -129,16 +130,21 @@ def gather(losses, gradients, *, num, like, group):
     return _unpack(received, num, like, size, offsets)
 
 
-def abstain(*, num, like, group):
-    """Take part in the others' `gather` without losses, as the closure failed here.
+@contextmanager
+def abstaining(*, num, like, group):
+    """If what is inside raises, take part in the others' `gather` without losses.
 
     The others raise RuntimeError instead of waiting for this rank.
     """
-    if group is not None:
-        rows, size, _ = _layout(num, like, group)
-        sent = _zeros(rows * size, like, group)
-        sent[0] = FAILED
-        _all_gather(sent, group)
+    try:
+        yield
+    except BaseException:
+        if group is not None:
+            rows, size, _ = _layout(num, like, group)
+            sent = _zeros(rows * size, like, group)
+            sent[0] = FAILED
+            _all_gather(sent, group)
+        raise
 
 
 def _unpack(received, num, like, size, offsets):

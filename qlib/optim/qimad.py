@@ -104,10 +104,10 @@ class QIMAD(torch.optim.Optimizer):
     Notes
     -----
     Storage: N copies of the weights and N of each buffer of the inner optimiser, and
-    one with best="alltime": (2N + 2) P floats with RMSProp and the model. Agents are
-    made in a parameter's first step, so that weights loaded into the model before it
-    count. Changes made to the model's weights between steps are adopted by the agent
-    that the model holds; not so with load="mean" or the stored best.
+    one with best="alltime": (2N + 2) P floats with RMSProp and the model; load="mean"
+    keeps one more while closures run. Agents are made in a parameter's first step, so
+    that weights loaded before it count. Changes made to the model's weights between
+    steps are adopted by the agent it holds; not with load="mean" or the stored best.
 
     An agent whose loss, gradient or new weights are not finite restarts from the best
     in the same step. Buffers of the model, as in batch normalisation, are shared by

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from qlib.optim.distributed import abstaining
 from qlib.optim.evaluation import (
     Member,
     ask,
@@ -58,10 +59,13 @@ def take_step(optimizer, closure):
     generator.set_state(swarm["rng_state"])
     sign = -1 if optimizer.param_groups[0]["maximize"] else 1
     members = _members(optimizer, swarm, generator)
+    due, group = _due(swarm), optimizer.process_group
+    like = [member.parameter for member in members]
     with unchanged_on_error(members, swarm["held"]):
-        at_mean = ask(closure) if _holds(swarm) == "mean" else None
-        _check_stored(closure, members, swarm, sign)
-        found = evaluate(closure, members, _due(swarm), optimizer.process_group)
+        with abstaining(num=len(due), like=like, group=group):
+            at_mean = ask(closure) if _holds(swarm) == "mean" else None
+            _check_stored(closure, members, swarm, sign)
+        found = evaluate(closure, members, due, group)
     members = _with_gradients(optimizer, members, found, swarm["held"] or 0)
     turn = _judge(swarm, members, found, sign, optimizer.temperature, generator)
     stored = _store_best(members, turn, swarm)
@@ -79,7 +83,7 @@ def take_step(optimizer, closure):
     optimizer.history.append(_record(swarm, found, turn, restarted, diversity))
     _load(members, swarm, turn, failed)
     shown = _shown(swarm, found, stored)
-    _leave_gradients(members, found, shown, closure)
+    _leave_gradients(members, found, shown, closure, group)
     told = shown if at_mean is None else "mean"
     if told is not None and at_once(closure) and hasattr(closure, "load_buffers"):
         closure.load_buffers(told)
@@ -319,12 +323,14 @@ def _shown(swarm, found, stored):
     return {"agent": held, "stored": stored, "mean": None}[_holds(swarm)]
 
 
-def _leave_gradients(members, found, shown, closure):
+def _leave_gradients(members, found, shown, closure, group):
     """The shown agent's gradient stays in the model, as torch's optimisers leave it."""
-    own = shown in found.values and not at_once(closure)
+    own = shown in found.agents and not at_once(closure)
     for member in members:
-        slopes = member.slopes
-        member.parameter.grad = slopes[found.agents.index(shown)] if own else None
+        slope = member.slopes[found.agents.index(shown)] if own else None
+        if slope is not None and group is not None:
+            slope = slope.clone()  # not to keep those of all agents
+        member.parameter.grad = slope
 
 
 def _record(swarm, found, turn, restarted, diversity):

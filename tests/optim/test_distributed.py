@@ -11,8 +11,9 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.nn.functional import mse_loss
 
-from qlib.optim import QIMAD, distributed
+from qlib.optim import QIMAD, VectorizedClosure, distributed
 
 STEPS = 12
 LIKE = [
@@ -236,10 +237,12 @@ def _flat(state, prefix=""):
     }
 
 
-def _trained(group, poisoned=False, **settings):
+def _trained(group, poisoned=False, parts=False, **settings):
     model, inputs, targets = _problem()
     settings = {"lr": 0.05, "spread": 0.3, "seed": 11, "total_steps": STEPS} | settings
     swarm = QIMAD(model.parameters(), process_group=group, **settings)
+    data = inputs, targets
+    cut = VectorizedClosure(model, mse_loss, data, mode="loop", same_batch=False)
     losses = []
     for step in range(STEPS):
 
@@ -256,7 +259,7 @@ def _trained(group, poisoned=False, **settings):
                 first.grad[0, 0] = math.inf
             return loss
 
-        losses.append(swarm.step(closure).item())
+        losses.append(swarm.step(cut if parts else closure).item())
     return {
         "losses": losses,
         "model": dict(model.state_dict()),
@@ -287,6 +290,7 @@ def _assert_same(found, expected):
 def _all_settings(group):
     runs = {name: _trained(group, **settings) for name, settings in SETTINGS.items()}
     runs["poisoned"] = _trained(group, poisoned=True, num_agents=5)
+    runs["parts"] = _trained(group, parts=True, num_agents=5, eval_agents=4)
     return runs
 
 
@@ -350,8 +354,13 @@ def test_all_ranks_start_at_the_weights_of_rank_0(answers):
 
 @scenario(2)
 def _one_rank_fails(group):
+    runs = {"load": "best"}, {"load": "mean"}, {"best": "alltime"}
+    return [_failing(group, **settings) for settings in runs]
+
+
+def _failing(group, **settings):
     model, inputs, targets = _problem()
-    swarm = QIMAD(model.parameters(), num_agents=4, seed=0, process_group=group)
+    swarm = QIMAD(model.parameters(), seed=0, process_group=group, **settings)
 
     def closure(broken=False):
         model.zero_grad()
@@ -371,16 +380,20 @@ def _one_rank_fails(group):
         for path, leaf in before[0].items()
         if isinstance(leaf, torch.Tensor) and not leaf.isnan().any()
     )
-    return message, same, swarm.step(closure).item()
+    loss = swarm.step(closure).item()
+    slopes = [part.grad for part in model.parameters() if part.grad is not None]
+    excess = sum(slope.untyped_storage().nbytes() - slope.nbytes for slope in slopes)
+    return message, same, loss, excess
 
 
 def test_a_closure_failing_on_one_rank_stops_the_others_and_changes_nothing(answers):
-    sound, broken = answers(_one_rank_fails, 2)
-    assert sound[0] == "the closure failed on rank 1"
-    assert broken[0] == "no data left"
-    assert sound[1]
-    assert broken[1]
-    assert sound[2] == broken[2]
+    for sound, broken in zip(*answers(_one_rank_fails, 2), strict=True):
+        assert sound[0] == "the closure failed on rank 1"
+        assert broken[0] == "no data left"
+        assert sound[1]
+        assert broken[1]
+        assert sound[2] == broken[2]
+        assert sound[3] == broken[3] == 0  # no memory of the other agents' gradients
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a swarm keeps, adopts and resumes."""
 
+import gc
 import subprocess
 import sys
 import warnings
@@ -154,6 +155,39 @@ def test_storage_is_twice_the_agents_and_twice_the_model(task):
         )
         assert kept == copies * weights
         assert kept + weights <= (2 * 4 + 2) * weights
+
+
+def _alive():
+    """Bytes of all tensors there are."""
+    storages = {
+        thing.untyped_storage().data_ptr(): thing.untyped_storage().nbytes()
+        for thing in gc.get_objects()
+        if type(thing) in (torch.Tensor, nn.Parameter)
+    }
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize("load", ["best", "mean", "current"])
+@pytest.mark.parametrize("best", ["ema", "alltime"])
+def test_nothing_else_is_kept_while_the_agents_are_evaluated(best, load):
+    gc.collect()
+    before, peak = _alive(), 0
+    place = nn.Parameter(torch.ones(50_000))
+    optimizer = QIMAD([place], best=best, load=load, spread=0.1, seed=0)
+
+    def closure():
+        nonlocal peak
+        optimizer.zero_grad()
+        peak = max(peak, _alive() - before)
+        place.grad = 0.1 * place.detach()
+        return place.detach().square().sum()
+
+    for _ in range(3):
+        optimizer.zero_grad()
+        optimizer.step(closure)
+    copies = 2 * 4 + 1 + (best == "alltime") + (load == "mean")
+    gradients = 3  # of the agents evaluated before
+    assert copies + gradients <= peak / place.nbytes < copies + gradients + 0.2
 
 
 @pytest.mark.parametrize("num_agents", [1, 4])

@@ -113,6 +113,17 @@ def test_a_step_needs_a_closure(run, snapshot, identical):
     assert identical(before, snapshot(optimizer))
 
 
+@pytest.mark.parametrize("load", ["best", "mean"])
+def test_a_gradient_cleared_in_place_is_restored(load, run, snapshot, identical):
+    _, optimizer = run(load=load)
+
+    def closure():
+        optimizer.zero_grad(set_to_none=False)
+        raise ZeroDivisionError("of the closure")
+
+    _refused(optimizer, closure, ZeroDivisionError, "of the c", snapshot, identical)
+
+
 @over_the_family
 @pytest.mark.parametrize("failing", ["first", "last"])
 def test_an_error_of_the_closure_passes_through(

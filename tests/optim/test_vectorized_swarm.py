@@ -173,6 +173,15 @@ def test_a_parameter_that_the_model_lacks_is_refused():
         optimizer.step(closure)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_closure_without_gradient_for_the_optimiser_is_refused(mode):
+    model = nn.Linear(6, 3)
+    model.unused = nn.Parameter(torch.ones(2))
+    closure = VectorizedClosure(model, cross_entropy, batch(), mode=mode)
+    with pytest.raises(ValueError, match="closure: left no gradient"):
+        QIMAD([model.unused]).step(closure)
+
+
 def trained(number=3):
     """A closure whose agents' buffers differ."""
     model = normalised()
