@@ -110,8 +110,8 @@ class QIMAD(torch.optim.Optimizer):
     steps are adopted by the agent it holds; not with load="mean" or the stored best.
 
     An agent whose loss, gradient or new weights are not finite restarts from the best
-    in the same step. Buffers of the model, as in batch normalisation, are shared by
-    all agents unless the closure is a `VectorizedClosure`.
+    in the same step. Buffers of the model, as in batch normalisation, are shared by all
+    agents, the broken ones too, unless the closure is a `VectorizedClosure`.
 
     All state is in `state_dict`: what belongs to the swarm is in
     ``param_groups[0]["swarm"]``. A resumed run repeats the one interrupted bit by bit.

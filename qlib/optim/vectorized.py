@@ -131,6 +131,8 @@ class VectorizedClosure:
         losses, gradients, rows = self._run(self.mode_used, work)
         for name, values in rows.items():
             self.buffers[name][agents] = values.detach()
+        if self._held in agents:
+            self._held = None  # the model has its buffers of before
         return losses, gradients
 
     def load_buffers(self, agent):

@@ -125,6 +125,16 @@ def test_agents_not_evaluated_keep_their_statistics():
     assert sorted(tracked.tolist()) == [0, 1, 1]
 
 
+@pytest.mark.parametrize("settings", [{"best": "alltime"}, {"load": "mean"}, {}])
+def test_statistics_count_every_evaluation_whoever_the_model_holds(settings):
+    model = normalised()
+    closure = VectorizedClosure(model, cross_entropy, batch(), mode="loop")
+    optimizer = swarm(model, lr=0.2, num_agents=3, spread=0.3, **settings)
+    for _ in range(12):
+        optimizer.step(closure)
+    assert closure.buffers["1.num_batches_tracked"].tolist() == [12, 12, 12]
+
+
 def test_an_agent_that_restarts_takes_over_the_statistics_of_its_source():
     model = normalised()
     starts = points(model, 3)
