@@ -65,8 +65,9 @@ def paths(found):
         )
         for ax, one in zip(axes[0], found, strict=True):
             _contour(ax, one.name)
-            for agent in one.places.transpose(1, 0, 2):
-                ax.plot(*agent.T, color="white", lw=0.6, alpha=0.8)
+            for agent, falls, jumps in _split(one):
+                ax.plot(*falls.T, color="white", lw=0.6, alpha=0.8)
+                ax.plot(*jumps.T, color="#D55E00", lw=0.9, ls=":")
                 ax.plot(*agent[0], marker="o", ms=3.5, color="white", mec=plotting.INK)
                 ax.plot(*agent[-1], marker="X", ms=6, color="#D55E00", mec="white")
             ax.set(xlabel="first coordinate", ylabel="second coordinate")
@@ -78,8 +79,8 @@ def paths(found):
         "name": "paths",
         "alt": f"Paths of {agents} agents on the contours of {names}",
         "caption": f"Paths of {agents} agents from their starts (circles) to their "
-        "ends (crosses); dark is low. Straight leaps are jumps. In the titles: the "
-        "lowest value that any agent met.",
+        "ends (crosses); dark is low. Dotted: steps with a jump; other leaps are "
+        "moves to the best agent. In the titles: the lowest value that any agent met.",
     }
 
 
@@ -111,12 +112,13 @@ def contests(found):
             _scale(upper.yaxis, np.concatenate([_quartiles(one, n) for n in names]))
             plotting.interval_points(lower, names, values, ends)
             lower.set_xlabel("median best value above the minimum")
-            upper.set_title(f"{one.landscape}: {lead(names, rows)}", fontsize=9.5)
+            says = lead(names, rows) if one.decides() else "all stay on the plateau"
+            upper.set_title(f"{one.landscape}: {says}", fontsize=9.5)
         for ax in axes[1, 1:]:
             ax.set_yticklabels([])
         axes[0, 0].set_ylabel("best value above the minimum")
         figure.legend(
-            *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=7
+            *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5
         )
     budget, runs = int(found[0].evaluations[-1]), len(found[0].traces[names[0]])
     return {
@@ -126,8 +128,8 @@ def contests(found):
         f"{', '.join(names)} on {', '.join(one.landscape for one in found)}",
         "caption": f"Above: median and interquartile range of {runs} runs. Below: "
         f"median after {budget} gradients with its 95 % interval. Values below "
-        f"{FLOOR:g} count as equal and are drawn there. Each method has the best "
-        "settings that it met in equally many tries on other instances.",
+        f"{FLOOR:g} count as equal and are drawn there. The runs are of "
+        f"{found[0].replicates} replicates, with instances and tuning of their own.",
     }
 
 
@@ -162,9 +164,10 @@ def ablation(found):
         "name": "ablation",
         "alt": "Median best value of twelve variants of the swarm on "
         f"{' and '.join(found)}",
-        "caption": f"Medians of {runs} runs with 95 % intervals. Communication by "
-        "fidelity, by equal weights or none; filled: agents start apart; squares: "
-        "with tunnelling.",
+        "caption": f"Medians of {runs} runs with 95 % intervals, each run with a "
+        "landscape and random settings of its own, the same for all variants. Filled: "
+        "agents start apart; squares: with tunnelling. Agents that neither start apart "
+        "nor tunnel are one agent several times, whatever they exchange.",
     }
 
 
@@ -194,12 +197,18 @@ def networks(found):
             left.set_title(f"{source}: {lead(names, losses)}", fontsize=9.5)
             right.set_title(f"in error {lead(names, errors)}", fontsize=9.5)
     seeds = len(next(iter(outcomes.values())).loss)
+    apart = max(
+        np.abs(one["QIMAD ensemble"].loss - one["QIMAD mean"].loss).max()
+        for one in found.values()
+    )
     return {
         "figure": figure,
         "name": "networks",
         "alt": f"Test loss and test error of {', '.join(names)} on {', '.join(found)}",
         "caption": f"Means over {seeds} seeds with 95 % intervals, all methods after "
-        "equally many gradients, each at the settings of least validation loss.",
+        "equally many gradients, each at the settings of least validation loss met. "
+        "Ensemble and mean network of the agents, each as tuned, differ by at most "
+        f"{apart:.2g} nats.",
     }
 
 
@@ -295,6 +304,18 @@ def lead(names, means):
     return f"{first[1]} leads" if apart else "no clear leader"
 
 
+def _split(path):
+    """Each agent's places, and them parted into usual steps and steps with a jump."""
+    jumped = np.zeros(path.places.shape[:2], dtype=bool)
+    for step, one in enumerate(path.history, start=1):
+        jumped[step, list(one["jumps"])] = True
+    for places, ends in zip(path.places.transpose(1, 0, 2), jumped.T, strict=True):
+        legs = np.full((3 * (len(places) - 1), 2), np.nan)
+        legs[::3], legs[1::3] = places[:-1], places[1:]
+        rows = np.repeat(ends[1:], 3)[:, None]
+        yield places, np.where(rows, np.nan, legs), np.where(rows, legs, np.nan)
+
+
 def _contour(ax, name):
     shape = SHAPES[name]
     side = np.linspace(shape.low, shape.high, 201)
@@ -336,7 +357,7 @@ def _interval(ax, place, estimate, variant):
 
 
 def _label(variant):
-    parts = ["no talk" if variant.weights == "none" else variant.weights]
+    parts = ["no exchange" if variant.weights == "none" else variant.weights]
     parts += ["tunnelling"] if variant.tunnelling else []
     parts += ["apart"] if variant.spread else []
     return ", ".join(parts)

@@ -78,10 +78,10 @@ class RandomWeights(known.QIMAD):
         return loss
 
 known.QIMAD = networks.QIMAD = RandomWeights
-swarms.METHOD["QIMAD"] = descents.random_search, swarms.RANGES
+swarms.METHOD["QIMAD"] = descents.random_search, {}, []
 """
 THIRD = {OF_SWARMS["single"]["text"]}
-MOVED_SWARMS = {"Rosenbrock": 1e6, "digits gradients": 5.0, "digits ensemble": 1.0}
+MOVED_SWARMS = {"Rastrigin": 2.0, "digits gradients": 5.0, "digits ensemble": 1.0}
 MOVED_SWARMS = {OF_SWARMS[key]["text"]: least for key, least in MOVED_SWARMS.items()}
 SWAPS = [
     pytest.param("01_rastrigin", QIA, RANDOM_POINTS, FIRST, {}, id="01"),

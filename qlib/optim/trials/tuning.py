@@ -70,6 +70,15 @@ class Contest(NamedTuple):
         """Share of runs that end below `FLOOR`."""
         return float(np.mean(self.traces[name][:, -1] < FLOOR))
 
+    def told(self, name):
+        """Median best values of a method and its rival in words."""
+        parts = []
+        for one in (name, self.rival(name)):
+            value = np.median(self.traces[one][:, -1])
+            low = value < FLOOR
+            parts.append(f"{one} {f'below {FLOOR:g}' if low else f'{value:.2g}'}")
+        return ", ".join(parts)
+
     def decides(self):
         """Whether some method at least halves the value at the starts, in the median.
 
@@ -155,7 +164,9 @@ def contest(
             for count in (practice_runs, runs)
         )
         starts.append(arena(arena.starts[:, :1])[0])
+        done = {}
         for name, (method, ranges, usual) in methods.items():
+            method = _once(method, done)
             best, score = tune(
                 method, ranges, practice, tries=tries, usual=usual, **effort
             )
@@ -201,6 +212,18 @@ def ratio(first, second, groups=None):
     if groups is not None:
         logs = logs.reshape(groups, -1).mean(axis=1)
     return intervals.geometric_mean(np.exp(logs))
+
+
+def _once(method, done):
+    """A method that runs equal settings on a problem once; `done` holds the traces."""
+
+    def run(problem, settings, **effort):
+        key = method, id(problem), str(settings)
+        if key not in done:
+            done[key] = method(problem, settings, **effort)
+        return done[key]
+
+    return run
 
 
 def _draw(allowed, count, rng):
