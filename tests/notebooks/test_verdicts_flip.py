@@ -78,7 +78,7 @@ class RandomWeights(known.QIMAD):
         return loss
 
 known.QIMAD = networks.QIMAD = RandomWeights
-swarms.METHOD["QIMAD"] = descents.random_search, {}, []
+swarms.METHOD["QIMAD"] = descents.random_search, dict(), []
 """
 THIRD = {OF_SWARMS["single"]["text"]}
 MOVED_SWARMS = {"Rastrigin": 2.0, "digits gradients": 5.0, "digits ensemble": 1.0}
