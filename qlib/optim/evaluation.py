@@ -330,5 +330,6 @@ def _stack(member, agents):
     if not member.loaded:
         return parameter.expand(len(agents), *parameter.shape)
     kept = member.state["agents"]
-    rows = kept if agents == list(range(len(kept))) else kept[agents]
+    span = range(agents[0], agents[0] + len(agents))
+    rows = kept[span.start : span.stop] if agents == list(span) else kept[agents]
     return torch.view_as_complex(rows) if parameter.is_complex() else rows

@@ -74,8 +74,7 @@ def _move_member(member, agents, turn, swarm, generator, shared):
     matrix = member.matrix()
     together = member.loaded and len(matrix) > 1
     jumps = [row for row in rows if together and row in shared.jumping]
-    if jumps:
-        reach = (0.8 * matrix[jumps].abs().mean(1) + 0.1) * turn.temperature
+    sizes = [matrix[row].abs().mean() for row in jumps]
     exchange = _exchange(member, rows, turn, swarm, shared) if together else None
     advance(
         matrix,
@@ -89,10 +88,10 @@ def _move_member(member, agents, turn, swarm, generator, shared):
     )
     if exchange:
         shared.weights += matrix.numel()
-    if jumps:
-        matrix[jumps] += reach[:, None] * draw(
-            matrix[jumps], generator, "uniform_", -1.0, 1.0
-        )
+    for row, size in zip(jumps, sizes, strict=True):
+        reach = (0.8 * size + 0.1) * turn.temperature
+        noise = draw(matrix[row], generator, "uniform_", -1.0, 1.0)
+        matrix[row].addcmul_(noise, reach)
     if names:
         for row in rows:
             state["steps"][row] += 1

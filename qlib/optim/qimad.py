@@ -318,7 +318,7 @@ class QIMAD(torch.optim.Optimizer):
             member = self._member(parameter)
             if member.state.get("moved"):
                 apart = member.state["agents"] - mean_of(member)
-                total += float(apart.double().square().sum())
+                total += float(torch.linalg.vector_norm(apart, dtype=torch.double)) ** 2
                 weights += apart.numel()
         return (total / weights) ** 0.5 if weights else 0.0
 
