@@ -236,7 +236,7 @@ def ask(closure):
     if isinstance(value, torch.Tensor):
         numeric = value.numel() == 1 and not value.is_complex()
     else:
-        numeric = hasattr(value, "__float__")
+        numeric = hasattr(value, "__float__") and getattr(value, "size", 1) == 1
     if not numeric:
         raise TypeError(
             f"closure: returned {_shown(value)}; allowed: the loss, one number"

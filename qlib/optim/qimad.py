@@ -358,7 +358,7 @@ class QIMAD(torch.optim.Optimizer):
         swarm["progress"] = {k: v.cpu() for k, v in swarm["progress"].items()}
 
     def _check_agent(self, agent):
-        if agent not in range(self.num_agents):
+        if isinstance(agent, bool) or agent not in range(self.num_agents):
             raise ValueError(
                 f"agent: got {agent!r}; allowed: 0 to {self.num_agents - 1}"
             )

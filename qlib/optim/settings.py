@@ -53,9 +53,10 @@ def check_swarm(given):
         "eval_agents": due,
         "smoothing": _below_one("smoothing", given["smoothing"]),
         "min_temp": float(given["min_temp"]),
+        "patience": _integer("patience", given["patience"], inf),
         **{
             name: number_between(name, given[name], 0.0, inf)
-            for name in ("fidelity_power", "alpha_lr", "beta_lr", "patience", "spread")
+            for name in ("fidelity_power", "alpha_lr", "beta_lr", "spread")
         },
     }
 

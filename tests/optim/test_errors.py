@@ -25,7 +25,7 @@ WRONG = {
     "topology": ["star", None, ["ring"]],
     "alpha_lr": [-0.03, NAN, INF],
     "beta_lr": [-0.03, NAN, INF],
-    "patience": [-1, NAN, "long"],
+    "patience": [-1, 2.5, NAN, "long"],
     "smoothing": [-0.1, 1.0, NAN],
     "cooling": ["step", 1, ["cosine"]],
     "total_steps": [0, -5, 1.5, True, None],

@@ -77,6 +77,11 @@ def _of_many_losses(task, optimizer):
     return lambda: evaluate() * torch.ones(3)
 
 
+def _of_numpy(task, optimizer):
+    evaluate = task.closure(optimizer)
+    return lambda: evaluate().detach().repeat(3).numpy()
+
+
 def _with_output(task, optimizer):
     evaluate = task.closure(optimizer)
     return lambda: (evaluate(), task.model(task.inputs))
@@ -90,6 +95,7 @@ CLOSURES = {
     "no backward": (_without_gradient, (ValueError, RuntimeError), "gradient"),
     "no graph": (_detached, (ValueError, RuntimeError), "gradient"),
     "returns a vector": (_of_many_losses, (ValueError, TypeError), "closure"),
+    "returns an array": (_of_numpy, TypeError, "closure"),
     "returns a pair": (_with_output, (ValueError, TypeError), "closure"),
 }
 
@@ -211,7 +217,7 @@ def test_a_state_of_another_optimiser_is_refused(state, run, snapshot, identical
     assert identical(before, snapshot(optimizer))
 
 
-@pytest.mark.parametrize("agent", [-5, 4, 1.5, "best", None])
+@pytest.mark.parametrize("agent", [-5, 4, 1.5, True, "best", None])
 def test_an_agent_that_is_not_there_is_refused(agent, run, snapshot, identical):
     _, optimizer = run()
     before = snapshot(optimizer)

@@ -10,7 +10,7 @@ from torch import nn
 from qlib.optim import QIMAD
 from qlib.optim.swarm import temperature, walk_angles
 
-STEPS = 20
+STEPS = 15
 
 
 def _loss(weights, sign):
@@ -147,7 +147,7 @@ def _first(scores, jumps):
 def test_a_step_is_the_rule(weights, best, load):
     chance = random.Random(f"{weights} {best} {load}")
     jumped = 0
-    for seed in range(2):
+    for seed in range(4):
         place = {"generator": torch.Generator().manual_seed(seed)}
         parameters = [
             nn.Parameter(torch.randn(shape, dtype=torch.float64, **place))
