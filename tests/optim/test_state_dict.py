@@ -235,8 +235,9 @@ def test_numbers_of_numpy_are_saved_as_plain_ones(task):
     first, *rest = made.model.parameters()
     optimizer = QIMAD(
         [{"params": first}, {"params": rest, **dict.fromkeys(names, half)}],
-        **dict.fromkeys((*names, *swarm, "patience", "spread"), half),
-        **dict.fromkeys(("num_agents", "total_steps", "eval_agents", "seed"), whole),
+        **dict.fromkeys((*names, *swarm, "spread"), half),
+        **dict.fromkeys(("num_agents", "total_steps", "eval_agents"), whole),
+        **dict.fromkeys(("patience", "seed"), whole),
     )
     optimizer.add_param_group({"params": torch.zeros(2), "lr": half})
     _run(made, optimizer, 1)
