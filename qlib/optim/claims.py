@@ -16,10 +16,10 @@ _ABLATED = (
     "most 10 either way, interval over runs below 1"
 )
 _TRAINED = (
-    "geometric mean over seeds and tasks of the test loss at published settings, their "
-    "rate tuned"
+    "geometric mean over seeds and tasks, those that the swarm learns, of the test "
+    "loss at published settings, their rate tuned"
 )
-_LEARNT = "not testable where no method halves the error of guessing"
+_LEARNT = "not testable where no method errs on less than two thirds of guessing"
 
 CLAIMS = {
     "single": {
@@ -104,7 +104,7 @@ CLAIMS = {
             "reason": f"{_BEST}, QIMAD's over those of the method that did best in "
             "tuning, a run's ratio at most 10 either way, interval over replicates of "
             "tuning and test below 1; not testable where no method halves the value at "
-            "its starts",
+            "its starts in a tenth of its runs",
         }
         for name in ("Rastrigin", "Ackley", "Rosenbrock")
     },

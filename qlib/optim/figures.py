@@ -67,7 +67,7 @@ def paths(found):
             _contour(ax, one.name)
             for agent, falls, jumps in _split(one):
                 ax.plot(*falls.T, color="white", lw=0.6, alpha=0.8)
-                ax.plot(*jumps.T, color="#D55E00", lw=0.9, ls=":")
+                ax.plot(*jumps.T, color="#D55E00", lw=1.2, ls=(0, (1, 1)))
                 ax.plot(*agent[0], marker="o", ms=3.5, color="white", mec=plotting.INK)
                 ax.plot(*agent[-1], marker="X", ms=6, color="#D55E00", mec="white")
             ax.set(xlabel="first coordinate", ylabel="second coordinate")
@@ -112,7 +112,7 @@ def contests(found):
             _scale(upper.yaxis, np.concatenate([_quartiles(one, n) for n in names]))
             plotting.interval_points(lower, names, values, ends)
             lower.set_xlabel("median best value above the minimum")
-            says = lead(names, rows) if one.decides() else "all stay on the plateau"
+            says = lead(names, rows) if one.decides() else "nearly all on the plateau"
             upper.set_title(f"{one.landscape}: {says}", fontsize=9.5)
         for ax in axes[1, 1:]:
             ax.set_yticklabels([])

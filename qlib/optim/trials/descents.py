@@ -86,7 +86,7 @@ def random_search(problem, settings, *, budget, rng):
 
 
 RATE, COSINE = (1e-4, 1.0), (True, False)
-GRID = (3e-3, 3e-2, 1e-1, 3e-1)
+GRID = (3e-3, 3e-2, 3e-1)
 """Rates that every method tries first, at its usual settings."""
 
 

@@ -131,7 +131,7 @@ def swarm(task, settings, *, gradients, seed, clock, steps=None):
 
 
 RATES, DECAYS = (1e-4, 3e-1), (1e-7, 1e-3)
-GRID = (3e-3, 1e-2, 3e-2, 1e-3)
+GRID = (3e-3, 1e-2, 3e-2)
 """Rates that every method tries first, at its usual settings; SGD ten times as much."""
 
 
