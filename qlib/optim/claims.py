@@ -19,7 +19,7 @@ _TRAINED = (
     "geometric mean over seeds and tasks, those that the swarm learns, of the test "
     "loss at published settings, their rate tuned"
 )
-_LEARNT = "not testable where no method errs on less than two thirds of guessing"
+_LEARNT = "not testable where no method errs on less than 3/4 of guessing"
 
 CLAIMS = {
     "single": {

@@ -17,14 +17,14 @@ LEFT_OUT = {
 
 
 def learnt(found):
-    """Whether some method errs on less than two thirds of what guessing does.
+    """Whether some method errs on less than three quarters of what guessing does.
 
     Parameters
     ----------
     found : dict
         What `compare` returns, of ten classes.
     """
-    return min(one.error.mean() for one in found.values()) < 0.9 * 2 / 3
+    return min(one.error.mean() for one in found.values()) < 0.9 * 3 / 4
 
 
 def loss_ratio(one, other, name="QIMAD"):
