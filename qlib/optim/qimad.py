@@ -31,7 +31,7 @@ class QIMAD(torch.optim.Optimizer):
     an agent that stagnates tunnels, i.e. it is thrown uniformly by about the mean size
     of its weights, with probability sin^2(alpha_i / 2).
 
-    One agent is `torch.optim.RMSprop` (`AdamW`, `SGD`) bit for bit, on a CPU.
+    One agent is torch's RMSprop (AdamW, SGD) bit for bit, on a CPU, if not vectorized.
 
     Parameters
     ----------
@@ -113,14 +113,13 @@ class QIMAD(torch.optim.Optimizer):
     in the same step. Buffers of the model, as in batch normalisation, are shared by all
     agents, the broken ones too, unless the closure is a `VectorizedClosure`.
 
-    All state is in `state_dict`: what belongs to the swarm is in
-    ``param_groups[0]["swarm"]``. A resumed run repeats the one interrupted bit by bit.
+    `state_dict` has all but `history`, the swarm's in ``param_groups[0]["swarm"]``.
+    With it, the model's and the closure's, a resumed run repeats the old bit by bit.
 
     References
     ----------
     T. Tieleman and G. Hinton, Lecture 6.5, Neural Networks for Machine Learning (2012).
-    A. H. Sayed, Adaptation, Learning, and Optimization over Networks, Foundations and
-    Trends in Machine Learning 7 (2014). QIMAD: the repository metamatematico/QUIMAD.
+    A. H. Sayed, Found. Trends Mach. Learn. 7, 311 (2014). QIMAD: metamatematico/QUIMAD.
     """
 
     def __init__(
@@ -296,6 +295,7 @@ class QIMAD(torch.optim.Optimizer):
         Returns
         -------
         qlib.optim.ensemble.AgentEnsemble
+            Gives (N, batch, ...) outputs; `probabilities` averages their softmax.
         """
         from qlib.optim.ensemble import AgentEnsemble
 
