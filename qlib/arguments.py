@@ -1,4 +1,4 @@
-"""Checks of single numbers, shared by all topics."""
+"""Checks of single arguments, shared by all topics."""
 
 import operator
 
@@ -28,3 +28,11 @@ def number_between(name, value, low, high, *, open_low=False):
         right = ")" if high == np.inf else "]"
         raise ValueError(f"{name}: got {value!r}; allowed: {left}{low}, {high}{right}")
     return number
+
+
+def one_of(name, value, allowed):
+    """`value`, refused by `name` unless it is one of the strings (or None) allowed."""
+    if not (value is None or isinstance(value, str)) or value not in allowed:
+        choices = ", ".join(str(choice) for choice in allowed)
+        raise ValueError(f"{name}: got {value!r}; allowed: {choices}")
+    return value

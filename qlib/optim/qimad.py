@@ -307,6 +307,11 @@ class QIMAD(torch.optim.Optimizer):
             for name, part in model.named_parameters()
             if id(part) in own
         }
+        if not stacks:
+            raise ValueError(
+                f"model: got {type(model).__name__} without a parameter of the "
+                "optimiser; allowed: the model that it optimises"
+            )
         buffers = closure and closure.agent_buffers(self.num_agents)
         return AgentEnsemble(model, stacks, buffers)
 

@@ -5,8 +5,7 @@ from math import inf
 
 import torch
 
-from qlib.arguments import number_between, positive_integer
-from qlib.optim.arguments import one_of
+from qlib.arguments import number_between, one_of, positive_integer
 from qlib.optim.inner import INNERS
 from qlib.optim.swarm import WEIGHTS, temperature
 from qlib.optim.topology import TOPOLOGIES

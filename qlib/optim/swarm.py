@@ -4,8 +4,7 @@ import math
 
 import torch
 
-from qlib.arguments import number_between
-from qlib.optim.arguments import one_of
+from qlib.arguments import number_between, one_of
 
 WEIGHTS = ("fidelity", "uniform", "none")
 COOLINGS = ("cosine", "linear", "exponential", None)

@@ -4,8 +4,7 @@ import math
 
 import torch
 
-from qlib.arguments import positive_integer
-from qlib.optim.arguments import one_of
+from qlib.arguments import one_of, positive_integer
 
 TOPOLOGIES = ("complete", "ring", "grid", "random")
 

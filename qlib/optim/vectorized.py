@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch.func import vmap
 
-from qlib.optim.arguments import one_of
+from qlib.arguments import one_of
 from qlib.optim.dense import FeaturesFirst, dense_layers, dense_outputs
 from qlib.optim.substitution import occupant, places, substituted
 

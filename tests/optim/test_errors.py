@@ -243,3 +243,9 @@ def test_a_refused_construction_touches_neither_weights_nor_random_state():
     assert torch.equal(weight, torch.zeros(2, 3))
     assert torch.equal(weight.grad, torch.ones(2, 3))
     assert torch.equal(torch.get_rng_state(), random_state)
+
+
+def test_an_ensemble_of_another_model_is_refused_by_name():
+    optimizer = QIMAD(torch.nn.Linear(2, 1).parameters())
+    with pytest.raises(ValueError, match="model: got Linear without"):
+        optimizer.as_ensemble(torch.nn.Linear(2, 1))

@@ -106,7 +106,13 @@ def _first_there():
             return load_images(name)
         except FileNotFoundError:
             continue
-    return load_images(WANTED[-1])
+    try:
+        return load_images(WANTED[-1])
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"pictures: none of {', '.join(WANTED)} is there; 'none' goes without; "
+            f"{error}"
+        ) from None
 
 
 def _task(images, build, *, flatten, batch, mode, size=None):
