@@ -61,6 +61,15 @@ def _rank(folder, world, rank):
     dist.destroy_process_group()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As in the ranks: products are summed in an order that depends on threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """What a scenario returned, a list by rank."""
