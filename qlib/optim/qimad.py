@@ -1,7 +1,6 @@
 """Quantum-inspired multi-agent descent (QIMAD) as a `torch.optim.Optimizer`."""
 
 from collections import deque
-from dataclasses import asdict
 from math import inf
 
 import torch
@@ -388,7 +387,7 @@ def _first_state(chosen, seed):
     num_agents = chosen["num_agents"]
     tied = neighbours(chosen["topology"], num_agents, generator)
     alpha, beta = first_angles(num_agents, generator)
-    progress = asdict(Progress.start(num_agents))
+    progress = vars(Progress.start(num_agents)).copy()
     return {
         "seed": seed,
         "step": 0,

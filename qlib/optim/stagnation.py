@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True)
 class Progress:
-    """What each agent's own evaluations have shown. `dataclasses.asdict` stores it."""
+    """What each agent's own evaluations have shown. `vars` stores it."""
 
     smoothed: torch.Tensor  # (N,) float64, NaN before the first evaluation
     lowest: torch.Tensor  # (N,) float64, least smoothed loss so far, else inf
