@@ -1,0 +1,15 @@
+"""Ground states of qubit systems, their entanglement, and its prediction.
+
+The problem: `hamiltonians`, sums of Pauli strings (`PauliSum`). Exact answers: `exact`
+(diagonalisation), `freefermions` (chains of hundreds of sites), `closed_forms`. Beyond
+them: `dmrg`. Measures: `spectrum` (Schmidt values, cumulants), `scaling` (central
+charge). Learning: `dataset`, `predictor`, `rbm`.
+
+Site 0 is the leftmost tensor factor; index 0 is spin up, Z = +1. A cut l separates the
+sites 0 … l−1 from the rest. Entropies are in nats.
+"""
+
+from qlib.entanglement import hamiltonians
+from qlib.entanglement.pauli import PauliSum
+
+__all__ = ["PauliSum", "hamiltonians"]
