@@ -8,17 +8,33 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
+NOTEBOOK_RUN = "quick_reports"  # the fixture of all that waits for every notebook
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Let workers share the tests file by file, the longest first."""
+    for item in items:
+        alone = NOTEBOOK_RUN in item.fixturenames and "browser" not in item.keywords
+        name = item.nodeid if alone else item.path
+        item.add_marker(pytest.mark.xdist_group(str(name)))
+    items.sort(key=lambda item: NOTEBOOK_RUN not in item.fixturenames)
 
 
 @pytest.fixture(scope="session")
-def quick_reports(tmp_path_factory):
+def quick_reports(tmp_path_factory, worker_id):
     """The reports of one quick run of every notebook, made as a user makes them."""
-    output = tmp_path_factory.mktemp("quick")
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    output = shared / "quick"
     command = [sys.executable, "-m", "qlib.workbook", "report", "--output", str(output)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with FileLock(shared / "quick.lock"):
+        if not (output / "reports" / "index.html").exists():  # written last
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
     return output / "reports"
 
 

@@ -9,6 +9,7 @@ from qlib.workbook.arguments import NOTEBOOKS, ROOT, parse_arguments
 from qlib.workbook.notebook import NAME, read_notebook
 from qlib.workbook.parameters import ParameterError, resolve_parameters, suggest
 
+MOST_TEST_WORKERS = 4  # each loads torch
 INTERRUPTED = "interrupted; earlier reports stand as they were"
 
 
@@ -100,6 +101,9 @@ def sweep(options):
 
 def test(options):
     """Check the style, then run the tests; pytest's summary is the last line."""
+    workers = min(_cores(), MOST_TEST_WORKERS)
+    os.environ.setdefault("OMP_NUM_THREADS", str(_cores() // workers))
+    spread = ["-n", str(workers), "--dist=loadgroup", "--no-loadscope-reorder"]
     python = [sys.executable, "-m"]
     checks = {"ruff check": ["check", "."], "ruff format": ["format", "--check", "."]}
     codes = {
@@ -107,7 +111,8 @@ def test(options):
         for name, words in checks.items()
     }
     _say(", ".join(f"{name}: {'failed' if codes[name] else 'ok'}" for name in codes))
-    codes["pytest"] = subprocess.call([*python, "pytest", *options.rest], cwd=ROOT)
+    words = ["pytest", *spread, *options.rest]
+    codes["pytest"] = subprocess.call([*python, *words], cwd=ROOT)
     return 1 if any(codes.values()) else 0
 
 

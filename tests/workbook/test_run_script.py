@@ -340,6 +340,6 @@ def test_the_test_command_runs_all_three_and_fails_if_one_does(
     code = COMMANDS["test"](parse_arguments(["test", "-k", "name"]))
     assert code == (failing is not None)
     assert [command[2] for command in ran] == ["ruff", "ruff", "pytest"]
-    assert ran[-1][3:] == ["-k", "name"]
+    assert ran[-1][-2:] == ["-k", "name"]
     said = capsys.readouterr().out
     assert ("failed" in said) == (failing in ("check", "format"))
