@@ -36,6 +36,8 @@ class GaussianState:
     parity : int
         Eigenvalue of prod_j S_j, where S is the Pauli letter `axis`.
     axis : {"X", "Y", "Z"}
+    gamma : (2N, 2N) array
+        The matrix of `covariance`; of a degenerate state, that of one of the lowest.
     refusal : str
         Why a degenerate state has no covariance matrix, else "".
     """
