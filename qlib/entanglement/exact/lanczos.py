@@ -1,0 +1,172 @@
+"""Three-term Lanczos iteration for the lowest level of a Hermitian operator."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
+
+CHECK = 4  # steps between two looks at the tridiagonal matrix
+KEPT = 1 << 16  # entries of a vector up to which the Krylov basis is kept
+BREAKDOWN = 500  # in units of rounding and of the operator's size
+
+
+class Ritz(NamedTuple):
+    """What a Krylov space tells of the lowest level.
+
+    Attributes
+    ----------
+    energy, residual : float
+        Lowest Ritz value θ and the norm of (H − θ) on its vector.
+    gap : float
+        From θ to the next Ritz value: at least the gap above the level; inf in a
+        space of one dimension.
+    spread : float
+        Gershgorin's bound on the span of all Ritz values.
+    """
+
+    energy: float
+    residual: float
+    gap: float
+    spread: float
+
+
+class Lanczos:
+    """Krylov space of `operator` from `start`, orthogonal to the states in `found`.
+
+    No vector but the last two is made orthogonal. That is enough for the lowest level:
+    orthogonality is lost only along Ritz vectors that have converged to rounding
+    (C. C. Paige, J. Inst. Math. Appl. 18, 341 (1976)), and the iteration ends before.
+    Up to 2^16 entries the basis is kept; beyond, a second pass of the same recurrence
+    adds up the Ritz vector, so that memory is five vectors.
+
+    Parameters
+    ----------
+    operator
+        With `dimension`, `space` and `apply(psi, out)`.
+    start : (dimension,) array
+        Overwritten: projected and normalised.
+    found : list of (dimension,) arrays
+        Orthonormal states to stay orthogonal to (deflation).
+    """
+
+    def __init__(self, operator, start, found=()):
+        self.operator, self.space, self.found = operator, operator.space, list(found)
+        self.room = operator.dimension - len(self.found)
+        self.alphas, self.betas = [], []
+        self.products = 0
+        self.exhausted = self.room < 1
+        if self.exhausted:
+            return
+        for _ in range(2):  # the second removes what rounding left of the first
+            self._project(start)
+            start /= self.space.norm(start)
+        self.basis = [start] if operator.dimension <= KEPT else None
+        self.start, self.last, self.current = start, None, start
+        self.scratch = self.space.empty(operator.dimension)
+
+    def _project(self, psi):
+        for state in self.found:
+            psi -= self.space.dot(state, psi) * state
+
+    def _subtract(self, psi, factor, vector):
+        """psi -= factor · vector, through the scratch vector."""
+        self.space.xp.multiply(vector, factor, out=self.scratch)
+        psi -= self.scratch
+
+    def _next(self, current, last, spare, step):
+        """H current − α current − β last in `spare`; α is measured at a new step."""
+        self.operator.apply(current, spare)
+        self.products += 1
+        if step == len(self.alphas):
+            self.alphas.append(self.space.dot(current, spare).real)
+        self._subtract(spare, self.alphas[step], current)
+        if step:
+            self._subtract(spare, self.betas[step - 1], last)
+        self._project(spare)
+        return spare
+
+    def step(self):
+        """Enlarge the Krylov space by one vector; one product H|psi>."""
+        kept = self.basis is not None
+        spare = self.last
+        if kept or spare is None or spare is self.start:
+            spare = self.space.empty(self.operator.dimension)
+        vector = self._next(self.current, self.last, spare, len(self.alphas))
+        beta = self.space.norm(vector)
+        scale = max(map(abs, self.alphas)) + max(self.betas, default=0.0)
+        full = len(self.alphas) == self.room
+        if full or beta <= BREAKDOWN * self.space.eps * scale:
+            self.exhausted, beta = True, 0.0
+        self.betas.append(beta)
+        if self.exhausted:
+            return
+        vector /= beta
+        self.last, self.current = self.current, vector
+        if kept:
+            self.basis.append(vector)
+
+    def ritz(self):
+        """The lowest Ritz value and how far it can be trusted."""
+        alphas, betas = np.array(self.alphas), np.array(self.betas)
+        top = min(1, len(alphas) - 1)
+        values, vectors = eigh_tridiagonal(
+            alphas, betas[:-1], select="i", select_range=(0, top)
+        )
+        self._coefficients = vectors[:, 0]
+        reach = betas.copy()
+        reach[-1] = 0.0
+        reach[1:] += betas[:-1]
+        spread = (alphas + reach).max() - (alphas - reach).min()
+        gap = values[1] - values[0] if top else np.inf
+        residual = abs(betas[-1] * vectors[-1, 0])
+        return Ritz(float(values[0]), float(residual), float(gap), float(spread))
+
+    def converge(self, accept, most):
+        """Step until `accept(ritz)`, the space is exhausted, or `most` steps.
+
+        Returns
+        -------
+        Ritz
+        """
+        while True:
+            steps = len(self.alphas)
+            if steps and (steps % CHECK == 0 or self.exhausted or steps >= most):
+                ritz = self.ritz()
+                if self.exhausted or steps >= most or accept(ritz):
+                    return ritz
+            self.step()
+
+    def highest(self):
+        """The largest Ritz value."""
+        top = len(self.alphas) - 1
+        values = eigvalsh_tridiagonal(
+            np.array(self.alphas),
+            np.array(self.betas[:-1]),
+            select="i",
+            select_range=(top, top),
+        )
+        return float(values[0])
+
+    def ritz_vector(self):
+        """The lowest Ritz vector of the last `ritz()`, normalised."""
+        weights = self._coefficients.tolist()
+        if self.basis is not None:
+            psi = self.space.zeros(self.operator.dimension)
+            for weight, vector in zip(weights, self.basis, strict=False):
+                self._subtract(psi, -weight, vector)
+        else:
+            psi = self._second_pass(weights)
+        psi /= self.space.norm(psi)
+        return psi
+
+    def _second_pass(self, weights):
+        psi = weights[0] * self.start
+        current, last, spare = self.start, None, None
+        for step, weight in enumerate(weights[1:]):
+            if spare is None or spare is self.start:
+                spare = self.space.empty(self.operator.dimension)
+            vector = self._next(current, last, spare, step)
+            vector /= self.betas[step]
+            self._subtract(psi, -weight, vector)
+            spare, last, current = last, current, vector
+        return psi
