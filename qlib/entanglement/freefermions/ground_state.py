@@ -51,7 +51,9 @@ def ground_state(H, *, parity=None):
     form = quadratic_form(H)
     sectors = (1, -1) if parity is None else (int(parity),)
     bonds = {s: s if np.any(form.closing) else 1 for s in sectors}
-    solved = {b: normal_modes(form.open + b * form.closing) for b in bonds.values()}
+    solved = {
+        b: normal_modes(form.open + b * form.closing) for b in set(bonds.values())
+    }
     states = [
         (solved[bonds[sector]], sector, flipped)
         for sector in sectors

@@ -56,8 +56,8 @@ def quadratic_form(H):
     -----
     O(N) per term, O(N^2) memory.
     """
-    attempts = [(_bilinears(H, axis), axis) for axis in AXES]
-    (pairs, refused), axis = min(attempts, key=lambda attempt: len(attempt[0][1]))
+    attempts = {axis: _bilinears(H, axis) for axis in AXES}
+    axis, (pairs, refused) = min(attempts.items(), key=lambda item: len(item[1][1]))
     if refused:
         letters, sites, coefficient = refused[0]
         raise ValueError(
@@ -82,7 +82,8 @@ def _bilinears(H, axis):
             continue
         string = dict(zip(sites, letters, strict=True))
         pair, closing, swap = _pair(string, axis), False, 1
-        if pair is None:
+        ends = len(letters) - letters.count(axis)
+        if pair is None and (ends == 2 or len(letters) == H.num_sites - 1):
             string, swap = _times_parity(string, H.num_sites, axis)
             pair, closing = _pair(string, axis), True
         if pair is None:
@@ -100,7 +101,7 @@ def _pair(string, axis):
     first, last = min(string), max(string)
     if first == last:
         return (2 * first, 2 * first + 1, -1) if string[first] == axis else None
-    inside = [string.get(site) for site in range(first + 1, last)]
+    inside = (string.get(site) for site in range(first + 1, last))
     if axis in (string[first], string[last]) or any(s != axis for s in inside):
         return None
     start, end = AXES[axis].index(string[first]), AXES[axis].index(string[last])

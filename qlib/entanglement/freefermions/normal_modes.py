@@ -97,18 +97,22 @@ def _part(couplings, connected):
     """Energies, alpha, beta, unpaired columns of one part, and whether it is a path."""
     members, distance = connected
     block = couplings[np.ix_(members, members)]
-    basis = np.eye(len(couplings))[:, members]
     is_path = distance[-1] == len(members) - 1
+    basis = np.eye(len(members))
     if np.any(block[distance[:, None] == distance]):  # not bipartite: made a path
-        block, rotation = hessenberg(block, calc_q=True)
-        basis, distance = basis @ rotation, np.arange(len(members))
+        block, basis = hessenberg(block, calc_q=True)
+        distance = np.arange(len(members))
     odd, even = distance % 2 == 1, distance % 2 == 0
-    matrix = block[np.ix_(odd, even)]  # upper bidiagonal for a path
-    if not matrix.size:
-        empty = basis[:, :0]
-        return np.zeros(0), empty, empty, basis, is_path
-    left, energies, right = svd(matrix, lapack_driver="gesvd")
+    left, energies, right = np.eye(odd.sum()), np.zeros(0), np.eye(even.sum())
+    if left.size:
+        matrix = block[np.ix_(odd, even)]  # upper bidiagonal for a path
+        left, energies, right = svd(matrix, lapack_driver="gesvd")
+    k = len(energies)
     alpha, beta = basis[:, odd] @ left, basis[:, even] @ right.T
-    paired = len(energies)
-    alone = np.hstack([alpha[:, paired:], beta[:, paired:]])
-    return energies, alpha[:, :paired], beta[:, :paired], alone, is_path
+    alone = np.hstack([alpha[:, k:], beta[:, k:]])
+    columns = []
+    for part in (alpha[:, :k], beta[:, :k], alone):
+        whole = np.zeros((len(couplings), part.shape[1]))
+        whole[members] = part
+        columns.append(whole)
+    return energies, *columns, is_path
