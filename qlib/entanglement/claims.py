@@ -1,0 +1,178 @@
+"""The claims that notebook 04 tests, and the rule that decides each.
+
+The proposal's are given as they reached us; the workbook's own make them measurable, or
+ask what a user would. Rules were written before the trials ran, save that of the
+cut-offs, whose first form, a ratio, was at the mercy of product states. An interval
+that holds the boundary decides nothing.
+"""
+
+from qlib.intervals import Estimate
+
+PROPOSAL = "the QED-NAS proposal"
+PROTOTYPE = "the published QED-NAS prototype"
+WORKBOOK = "this workbook"
+SHARE_OF_LN2 = 0.1  # of ln 2 gained with each site of the half chain: no volume law
+RELATIVE = 0.02  # deviation of a central charge that counts as none
+UNCHANGED = 0.05  # move of a feature, in spreads among states, that counts as none
+TOLD_APART = 0.9  # share of ground states whose phase is named rightly
+COVERED = 0.8  # share of truths inside, where intervals of nine tenths are meant
+
+_GAIN = (
+    "entropy gained with each site of the half chain, in units of ln 2, least squares "
+    "over sizes in each draw of weights, mean over draws"
+)
+_ERROR = (
+    "absolute error of the half-chain entropy at 64 sites, mean over test points of "
+    "paired differences"
+)
+_MOVE = (
+    "distance between its values at cut-offs of 1e-6 and 1e-14, in standard deviations "
+    "among ground states, mean over them"
+)
+_FOREST = (
+    "share of ground states whose phase a random forest names rightly from the "
+    "half-chain spectrum"
+)
+
+CLAIMS = {
+    "short": {
+        "text": "Short-range RBMs carry area-law entanglement",
+        "source": PROPOSAL,
+        "stated": "area law",
+        "reason": f"{_GAIN} and ranges, interval below 0.1",
+    },
+    "construction": {
+        "text": "Long-range RBMs can carry volume-law entanglement",
+        "source": PROPOSAL,
+        "stated": "volume law",
+        "reason": "largest distance of the half-chain entropy of the RBM constructed "
+        "for it from (N/2) ln 2, over all sizes; holds below 1e-9 nats",
+    },
+    "long": {
+        "text": "Long-range RBMs with random weights carry volume-law entanglement",
+        "source": PROPOSAL,
+        "stated": "volume law",
+        "reason": f"{_GAIN}, interval above 0.1",
+    },
+    "bound": {
+        "text": "Architecture limits entanglement: no range-r RBM has a rank above 2^q",
+        "source": PROPOSAL,
+        "stated": "sets",
+        "reason": "largest numerical rank over 2^q, q the hidden units that a cut can "
+        "not assign to one side, over all draws, ranges and cuts; must not exceed 1",
+    },
+    "reached": {
+        "text": "Architecture sets entanglement: range-r RBMs reach the rank 2^q",
+        "source": PROPOSAL,
+        "stated": "sets",
+        "reason": "share of draws with random weights whose numerical rank at the half "
+        "chain is 2^q, interval above 0.9",
+    },
+    "Ising": {
+        "text": "Entropies of the critical Ising chain give its central charge 1/2",
+        "source": WORKBOOK,
+        "stated": "1/2",
+        "reason": "distance of the fitted c from 1/2, in units of 1/2, interval of the "
+        "fit below 0.02",
+    },
+    "XX": {
+        "text": "Entropies of the XX chain give its central charge 1",
+        "source": WORKBOOK,
+        "stated": "1",
+        "reason": "distance of the fitted c from 1, interval of the fit below 0.02",
+    },
+    "points": {
+        "text": "Entanglement spectra tell gapped, gapless, critical and topological "
+        "chains apart",
+        "source": PROPOSAL,
+        "stated": "four phases",
+        "reason": f"{_FOREST} on points held out of families it knows, interval above "
+        "0.9",
+    },
+    "families": {
+        "text": "Spectra tell the phase of a family of chains never seen",
+        "source": WORKBOOK,
+        "stated": "four phases",
+        "reason": f"{_FOREST} on whole families held out, mean over families, interval "
+        "above 0.9",
+    },
+    "degenerate": {
+        "text": "Only topological ground states have a doubly degenerate half-chain "
+        "spectrum",
+        "source": WORKBOOK,
+        "stated": "only",
+        "reason": "share of topological ones among the ground states whose first two "
+        "entanglement energies differ by less than 0.01 nats, interval above 0.9",
+    },
+    "variance": {
+        "text": "The variance of the log-spectrum, each level counted alike, is a "
+        "feature of the state",
+        "source": PROTOTYPE,
+        "stated": "feature",
+        "reason": f"{_MOVE}, interval below 0.05",
+    },
+    "capacity": {
+        "text": "The variance of the log-spectrum weighted by p is a feature of the "
+        "state",
+        "source": WORKBOOK,
+        "stated": "feature",
+        "reason": f"{_MOVE}, interval below 0.05",
+    },
+    "plain": {
+        "text": "A network on couplings and size, as published, predicts entropies at "
+        "64 sites better than taking them over from the largest chain diagonalised",
+        "source": PROPOSAL,
+        "stated": "50+ qubits",
+        "reason": f"{_ERROR}, network minus values taken over, interval below 0",
+    },
+    "flow": {
+        "text": "The size flow predicts entropies at 64 sites better than the best "
+        "baseline",
+        "source": PROPOSAL,
+        "stated": "50+ qubits",
+        "reason": f"{_ERROR}, size flow minus the baseline of least mean error at 32 "
+        "sites, interval below 0",
+    },
+    "calibrated": {
+        "text": "The size flow's intervals of nine tenths hold the entropies at 64 "
+        "sites",
+        "source": WORKBOOK,
+        "stated": "90 %",
+        "reason": "share of test points inside, interval above 0.8",
+    },
+    "dmrg": {
+        "text": "In one dimension no proxy is needed: DMRG's entropies at 64 sites are "
+        "more exact than those of every predictor",
+        "source": WORKBOOK,
+        "stated": "needs neither",
+        "reason": f"{_ERROR}, DMRG minus the predictor of least mean error, on chains "
+        "with an exact answer, interval below 0",
+    },
+    "seconds": {
+        "text": "A prediction at 64 sites costs less time than DMRG",
+        "source": PROPOSAL,
+        "stated": "efficient",
+        "reason": "seconds of DMRG over those of the best predictor with the exact "
+        "diagonalisations it asks of a new chain, training left out, geometric mean "
+        "over test points, interval above 1",
+    },
+}
+
+
+def distance(estimate, target):
+    """How far an estimated number lies from a stated one, in units of the latter.
+
+    Parameters
+    ----------
+    estimate : qlib.intervals.Estimate
+    target : float
+        Not 0.
+
+    Returns
+    -------
+    qlib.intervals.Estimate
+        Of |value / target - 1|; the low end is 0 where the interval holds `target`.
+    """
+    value, low, high = (end / target - 1 for end in estimate)
+    near = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return Estimate(abs(value), near, max(abs(low), abs(high)))

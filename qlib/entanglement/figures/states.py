@@ -1,0 +1,268 @@
+"""Figures of single ground states: a known case, spectra, laws of growth, RBMs."""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from qlib import intervals
+from qlib.entanglement.trials.chains import CHAINS, multiplicities
+from qlib.entanglement.trials.rbms import SHORT
+from qlib.workbook import plotting
+
+HIGHEST = 12.0  # nats above which entanglement energies are not drawn
+MULTIPLETS = {
+    # multiplicity: (colour, marker, size in points)
+    1: ("#777777", ".", 4),
+    2: ("#0072B2", "s", 3.5),
+    4: ("#D55E00", "D", 4),
+    0: ("#882255", "x", 4),  # any other
+}
+CURVES = {
+    # chain: (colour, marker, line style)
+    "Ising, h = 2": ("#0072B2", "o", "-"),
+    "Ising, h = 1": ("#D55E00", "s", "-"),
+    "XX": ("#009E73", "^", "--"),
+    "rainbow": ("#5B2A9B", "D", "-"),
+    "random states": ("#000000", "*", ":"),
+}
+
+
+def known(routes, apart):
+    """Energies of the open critical Ising chain against the exact ones, by route.
+
+    Parameters
+    ----------
+    routes : dict
+        Method to `trials.known.Route`.
+    apart : float
+        Largest difference of entropies of two routes, nats.
+    """
+    worst = max(one.errors.max() for one in routes.values())
+    with plotting.style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.7))
+        for place, (name, one) in enumerate(routes.items()):
+            marks = plotting.method_style(name) | {"linewidth": 1}
+            left.plot(one.sizes, np.maximum(one.errors, 1e-17), **marks)
+            size = {"ms": 13 - 4 * place, "mfc": "none", "mew": 1.4}
+            right.plot(one.sizes, one.entropies, **marks | size)
+        left.set(yscale="log", ylabel="error of the energy, relative")
+        right.set(ylabel="entropy of the half chain, nats")
+        left.set_title(f"Energies are right to {worst:.1g}")
+        right.set_title(f"Entropies differ by at most {apart:.1g}")
+        for ax in (left, right):
+            _sizes(ax, np.unique(np.concatenate([r.sizes for r in routes.values()])))
+        right.legend()
+    return {
+        "figure": figure,
+        "name": "known",
+        "alt": "Error of the energy and entropy of the half chain against the number "
+        f"of sites, by {', '.join(routes)}",
+        "caption": "The open Ising chain at h = J, whose energy is known in closed "
+        "form. Left: rounding alone stands at 1e-16. Right: points of the three "
+        "routes, drawn in three sizes, lie in one another.",
+    }
+
+
+def spectra(sweeps):
+    """Half-chain spectra against each chain's parameter, a panel a chain.
+
+    Parameters
+    ----------
+    sweeps : sequence of `trials.chains.Sweep`
+        Four.
+    """
+    with plotting.style():
+        figure, axes = plt.subplots(2, 2, figsize=(9.4, 7.0))
+        for ax, one in zip(axes.flat, sweeps, strict=True):
+            counts = np.array([multiplicities(levels) for levels in one.levels])
+            above = one.levels - one.levels[:, :1]
+            for many, (color, marker, size) in MULTIPLETS.items():
+                drawn = (above < HIGHEST) & (counts == many)
+                if many == 0:
+                    drawn = (above < HIGHEST) & ~np.isin(counts, [1, 2, 4])
+                place, level = np.nonzero(drawn)
+                label = f"{many}-fold" if many else "other"
+                style = {"color": color, "marker": marker, "ms": size, "ls": ""}
+                ax.plot(one.x[place], above[place, level], **style, label=label)
+            chain = CHAINS[one.name]
+            ax.axvline(chain.transition, color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
+            for x, phase in zip((0.03, 0.97), chain.phases, strict=True):
+                side = "left" if x < 0.5 else "right"
+                ax.text(
+                    x, 0.95, phase, ha=side, transform=ax.transAxes, color="#5c636d"
+                )
+            ax.set(xlabel=chain.label, ylim=(-0.6, 1.12 * HIGHEST))
+            ax.set_title(_doublets(one, counts[:, 0]), fontsize=9.5)
+        for ax in axes[:, 0]:
+            ax.set_ylabel("ξ − ξ₁, nats")
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=4, markerscale=1.5)
+    sizes = ", ".join(f"{one.name} {one.num_sites}" for one in sweeps)
+    return {
+        "figure": figure,
+        "name": "spectra",
+        "alt": "Entanglement energies above the lowest against a parameter of the "
+        f"Hamiltonian, for {', '.join(CHAINS)}; marks tell how many coincide",
+        "caption": "Energies ξ = −ln p of the half chain above the lowest. Levels that "
+        "follow one another within 0.01 nats are one multiplet; colour and shape "
+        "tell how many it has. Dashed: the transition, where a chain without end is "
+        f"critical. Sites: {sizes}. Rings are cut twice, which squares a multiplicity.",
+    }
+
+
+def laws(growths, charges, page):
+    """Half-chain entropies against size, and central charges from all cuts.
+
+    Parameters
+    ----------
+    growths : dict
+        Chain to `trials.laws.Growth`.
+    charges : dict
+        Critical chain to `trials.laws.Charge`.
+    page : (sizes, entropies)
+        Mean entropy of random states.
+    """
+    with plotting.style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4))
+        curves = {name: (one.sizes, one.entropies) for name, one in growths.items()}
+        for name, (sizes, entropies) in (curves | {"random states": page}).items():
+            color, marker, line = CURVES[name]
+            marks = {"color": color, "marker": marker, "ls": line}
+            left.plot(sizes, entropies, **marks, label=name)
+        left.set(yscale="log", ylabel="entropy of the half chain, nats")
+        _sizes(left, page[0])
+        left.legend(loc="upper left")
+        left.set_title(_ratios(growths))
+        for name, one in charges.items():
+            _charge(right, name, one)
+        right.set(xlabel="chord length (1/6) ln[(2N/π) sin(πℓ/N)]")
+        right.set_ylabel("entropy of the first ℓ sites, nats")
+        right.legend(loc="upper left")
+        found = ", ".join(f"c = {c.estimate.value:.3f}" for c in charges.values())
+        right.set_title(f"Slopes give {found}")
+    sites = len(one.entropies) + 1
+    return {
+        "figure": figure,
+        "name": "laws",
+        "alt": "Entropy of the half chain against size on logarithmic axes for "
+        f"{', '.join(curves)} and random states; entropy against chord length for "
+        f"{' and '.join(charges)}",
+        "caption": "Left: area law (flat), logarithmic law, volume law (straight with "
+        f"slope one). Right: all cuts of {sites} sites; on this axis an open critical "
+        "chain is a line of slope c. Lines: the fits.",
+    }
+
+
+def rbms(growths, built, ranks):
+    """Entropies of RBMs against size, and their ranks against the bound.
+
+    Parameters
+    ----------
+    growths : dict
+        Kind of RBM to `trials.rbms.Growth`.
+    built : (n,) array
+        Entropies of the constructed RBM at the same sizes, nats.
+    ranks : `trials.rbms.Ranks`
+    """
+    with plotting.style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.6))
+        for (kind, one), marks in zip(growths.items(), _marks(), strict=False):
+            means = [intervals.student_mean(column) for column in one.entropies.T]
+            ends = np.array([(mean.low, mean.high) for mean in means]).T
+            gain = one.gains.mean()
+            left.plot(one.sizes, one.entropies.mean(axis=0), **marks)
+            left.vlines(one.sizes, *ends, color=marks["color"], lw=1)
+            left.plot([], [], **marks, label=f"{kind}: {gain:+.2f} ln 2 a site")
+        left.plot(one.sizes, built, color=plotting.INK, marker="*", label="constructed")
+        left.set(xlabel="sites N", ylabel="entropy of the half chain, nats")
+        left.set_xticks(one.sizes)
+        left.set_ylim(0, 1.75 * built.max())
+        left.legend(loc="upper left", fontsize=8)
+        short = [growths[kind].gains.mean() for kind in SHORT if kind in growths]
+        left.set_title(f"Short range gains at most {max(short):.2f} ln 2 a site")
+        _ranks(right, ranks)
+    draws = len(one.entropies)
+    return {
+        "figure": figure,
+        "name": "rbms",
+        "alt": "Entropy of the half chain of random RBMs against size, for "
+        f"{', '.join(growths)}; Schmidt rank against range with the bound",
+        "caption": f"Left: means of {draws} draws of weights with 95 % intervals; the "
+        "constructed RBM has (N/2) ln 2. Right: every draw; crosses: how many Schmidt "
+        "probabilities hold all but 1e-8 of the weight.",
+    }
+
+
+def _ranks(ax, ranks):
+    shift = np.linspace(-0.12, 0.12, ranks.rank.shape[1])
+    places = ranks.reach[:, None] + shift
+    ax.plot(ranks.reach, ranks.bound, color=plotting.INK, ls="--", label="bound 2^q")
+    ax.plot(
+        places.ravel(), ranks.rank.ravel(), "o", color="#0072B2", ms=4, label="rank"
+    )
+    effective = ranks.effective.ravel()
+    ax.plot(places.ravel(), effective, "x", color="#D55E00", ms=4, label="R(1e-8)")
+    ax.set_yscale("log", base=2)
+    ax.set(xlabel="range of a hidden unit, sites to either side", ylabel="Schmidt rank")
+    ax.set_xticks(ranks.reach)
+    ax.legend(loc="upper left")
+    reached = (ranks.rank == ranks.bound[:, None]).mean()
+    ax.set_title(f"{reached:.0%} of draws reach the bound")
+
+
+def _marks():
+    colors = ("#0072B2", "#3F97D0", "#332288", "#D55E00", "#BE8200", "#882255")
+    for color, marker, line in zip(
+        colors, "os^DvP", ("-",) * 3 + ("--",) * 3, strict=True
+    ):
+        yield {"color": color, "marker": marker, "ls": line}
+
+
+def _sizes(ax, sizes):
+    """A logarithmic axis of numbers of sites, with round ticks."""
+    ax.set(xscale="log", xlabel="sites N")
+    powers = [n for n in (8, 16, 32, 64, 128, 256, 400) if sizes[0] <= n <= sizes[-1]]
+    ax.set_xticks(powers)
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _doublets(one, lowest):
+    """Where the lowest level of a chain is degenerate, in words."""
+    many = np.unique(lowest[lowest > 1])
+    if not len(many):
+        return f"{one.name}: nowhere degenerate"
+    low, high = one.x[lowest > 1][[0, -1]]
+    fold = "- or ".join(str(number) for number in many)
+    where = f"{low:.2g} ≤ {_symbol(one)} ≤ {high:.2g}".replace("-", "−")
+    return f"{one.name}: lowest {fold}-fold for {where}"
+
+
+def _symbol(one):
+    return CHAINS[one.name].label.split()[-1]
+
+
+def _ratios(growths):
+    """How many times the entropy grows with the last doubling or so of the size."""
+    parts = []
+    for law in ("area", "logarithmic", "volume"):
+        name = next(name for name, one in growths.items() if one.law == law)
+        entropies = growths[name].entropies
+        parts.append(f"× {entropies[-1] / entropies[0]:.3g}")
+    sizes = growths[name].sizes
+    return f"{sizes[-1] // sizes[0]} times the sites: entropy {', '.join(parts)}"
+
+
+def _charge(ax, name, one):
+    color, marker, _ = CURVES[name]
+    num_sites = len(one.entropies) + 1
+    cuts = np.arange(1, num_sites)
+    chord = np.log(2 * num_sites / np.pi * np.sin(np.pi * cuts / num_sites)) / 6
+    ax.plot(chord, one.entropies, color=color, marker=marker, ls="", ms=3.5, alpha=0.6)
+    middle = num_sites // 4
+    bulk = slice(middle, -middle)
+    offset = np.mean(one.entropies[bulk] - one.estimate.value * chord[bulk])
+    line = offset + one.estimate.value * chord
+    low, high = one.estimate.low, one.estimate.high
+    label = f"{name}: c in [{low:.3f}, {high:.3f}]"
+    ax.plot(chord, line, color=color, marker=marker, markevery=[-1], label=label)

@@ -1,0 +1,1 @@
+"""The trials of notebook 04: each returns data that `figures` draws."""
