@@ -19,7 +19,7 @@ COUNTED = 2**16  # Schmidt probabilities that `rank` enumerates at most
 SMALLEST_REST = 1e-14  # that 1 - sum p resolves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GaussianState:
     """The ground state of free fermions on an N-site chain; see `ground_state`.
 
@@ -36,10 +36,6 @@ class GaussianState:
     parity : int
         Eigenvalue of prod_j S_j, where S is the Pauli letter `axis`.
     axis : {"X", "Y", "Z"}
-    gamma : (2N, 2N) array
-        The matrix of `covariance`; of a degenerate state, that of one of the lowest.
-    refusal : str
-        Why a degenerate state has no covariance matrix, else "".
     """
 
     energy: float
@@ -47,8 +43,8 @@ class GaussianState:
     degenerate: bool
     parity: int
     axis: str
-    gamma: np.ndarray = field(repr=False, compare=False)
-    refusal: str = ""
+    _covariance: np.ndarray = field(repr=False)
+    _refusal: str = field(repr=False)
 
     @property
     def covariance(self):
@@ -59,17 +55,18 @@ class GaussianState:
         ValueError
             If the state is one of several that cannot be told apart.
         """
-        if self.refusal:
+        if self._refusal:
             raise ValueError(
-                f"the ground state is degenerate: energies {self.energy!r} and, "
-                f"higher by {self.gap:.3g}, {self.energy + self.gap!r}; {self.refusal}"
+                f"covariance: got a degenerate ground state, its two lowest energies "
+                f"{self.energy:.12g} and {self.energy + self.gap:.12g}, {self.gap:.3g} "
+                f"apart; allowed: {self._refusal}"
             )
-        return self.gamma
+        return self._covariance
 
     @property
     def num_sites(self):
         """N."""
-        return len(self.gamma) // 2
+        return len(self._covariance) // 2
 
     def modes(self, cut):
         """The nu in [0, 1] of a block of l sites: (l,), descending. O(l^3)."""

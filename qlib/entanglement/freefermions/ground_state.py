@@ -5,8 +5,6 @@ fermion states are states of the spins: a sector's lowest state is the vacuum of
 normal modes if that has the sector's parity, else it holds the lowest mode.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from qlib.entanglement.freefermions.gaussian_state import GaussianState
@@ -50,45 +48,51 @@ def ground_state(H, *, parity=None):
         raise ValueError(f"parity: got {parity!r}; allowed: None, 1, -1")
     form = quadratic_form(H)
     sectors = (1, -1) if parity is None else (int(parity),)
-    bonds = {s: s if np.any(form.closing) else 1 for s in sectors}
-    solved = {
-        b: normal_modes(form.open + b * form.closing) for b in set(bonds.values())
-    }
-    states = [
-        (solved[bonds[sector]], sector, flipped)
-        for sector in sectors
-        for flipped in _lowest_two(solved[bonds[sector]], sector)
-    ]
-    reference = min(modes.vacuum_energy for modes in solved.values())
-    # vacua are compared first: for an open chain their difference is exactly zero
-    above = [
-        modes.vacuum_energy - reference + modes.energies[list(flipped)].sum()
-        for modes, _, flipped in states
-    ]
-    first, *others = np.argsort(above, kind="stable")
-    gap = float(above[others[0]] - above[first]) if others else np.inf
-    modes, sector, flipped = states[first]
-    state = GaussianState(
-        energy=float(form.constant + reference + above[first]),
-        gap=gap,
-        degenerate=bool(gap <= DEGENERATE * modes.energies.sum()),
+    reference, levels = _levels(form, sectors)
+    excitation, modes, sector, flipped = levels[0]
+    gap = levels[1][0] - excitation if len(levels) > 1 else np.inf
+    degenerate = gap <= DEGENERATE * modes.energies.sum()
+    refusal = ""
+    if degenerate and parity is None:
+        refusal = "parity=1 or parity=-1 named"
+    elif degenerate and not _is_resolved(gap, modes):
+        refusal = "a Hamiltonian whose sectors of a parity have one ground state each"
+    return GaussianState(
+        energy=float(form.constant + reference + excitation),
+        gap=float(gap),
+        degenerate=bool(degenerate),
         parity=sector,
         axis=form.axis,
-        gamma=modes.covariance(flipped),
+        _covariance=modes.covariance(flipped),
+        _refusal=refusal,
     )
-    if not state.degenerate:
-        return state
-    if parity is None:
-        refusal = "name a sector, parity=1 or parity=-1"
-    elif modes.is_relative and gap > DEGENERATE * modes.energies[:2].sum():
-        return state
-    else:
-        refusal = "the parity, though named, does not single out one"
-    return replace(state, refusal=refusal)
 
 
-def _lowest_two(modes, sector):
-    """The modes held by the two lowest states of a parity (one state for one site)."""
-    candidates = [(), (0, 1)] if modes.parity == sector else [(0,), (1,)]
-    count = len(modes.energies)
-    return [flipped for flipped in candidates if count > max(flipped, default=0)]
+def _levels(form, sectors):
+    """The lowest vacuum energy, and ascending (excitation, modes, sector, flipped).
+
+    The two lowest states of each sector, their energies above that vacuum. Vacua are
+    compared first: for an open chain, whose sectors share one, the difference is
+    exactly zero, and no excitation is lost to the rounding of the vacuum energy.
+    """
+    bonds = {s: s if np.any(form.closing) else 1 for s in sectors}
+    solved = {
+        sign: normal_modes(form.open + sign * form.closing)
+        for sign in set(bonds.values())
+    }
+    reference = min(modes.vacuum_energy for modes in solved.values())
+    levels = []
+    for sector in sectors:
+        modes = solved[bonds[sector]]
+        lowest = [(), (0, 1)] if modes.parity == sector else [(0,), (1,)]
+        for flipped in lowest:
+            if len(modes.energies) > max(flipped, default=0):  # one site has no second
+                excitation = modes.energies[list(flipped)].sum()
+                excitation += modes.vacuum_energy - reference
+                levels.append((excitation, modes, sector, flipped))
+    return reference, sorted(levels, key=lambda level: level[0])
+
+
+def _is_resolved(gap, modes):
+    """Whether a gap far below the bandwidth is more than the rounding of its modes."""
+    return modes.is_relative and gap > DEGENERATE * modes.energies[:2].sum()
