@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from qlib.entanglement.exact import ground_state
+from qlib.entanglement.hamiltonians import tfim
 from qlib.entanglement.spectrum import (
     entanglement_spectrum,
     features,
@@ -161,6 +163,16 @@ def test_moments_that_do_not_weigh_by_p_grow_with_the_cut_off():
         assert found.count == np.ceil(np.log(cutoff / (1 - q)) / np.log(q))
         assert found.variance == pytest.approx(step**2 * (found.count**2 - 1) / 12)
         assert found.skewness == pytest.approx(0, abs=1e-12)
+
+
+def test_the_unweighted_variance_of_one_state_is_23_61_or_101():
+    """Twelve sites of the critical Ising chain, cut in half: 22.99, 61.55, 100.85."""
+    psi = ground_state(tfim(12)).vector
+    p = schmidt_probabilities_at_all_cuts(psi)[5]
+    variances = [legacy_moments(p, c).variance for c in (1e-6, 1e-10, 1e-14)]
+    np.testing.assert_allclose(variances, [23, 61, 101], rtol=0.01)
+    capacities = [features(p[p > c] / p[p > c].sum()).capacity for c in (1e-6, 1e-14)]
+    assert capacities[0] == pytest.approx(capacities[1], rel=1e-3)
 
 
 GOOD = np.full(16, 0.25)
