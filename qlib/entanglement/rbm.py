@@ -22,7 +22,7 @@ DIRECTIONS = {  # of two normal numbers in the complex plane, mean square one
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RBM:
     """A restricted Boltzmann machine of N spins and M hidden units.
 
@@ -196,6 +196,13 @@ def long_range_rbm(N, density=1.0, *, scale=1.0, kind="complex", rng):
     Returns
     -------
     RBM
+
+    Notes
+    -----
+    Such states fall into phases by their scale (Sun, Nebabu, Han, Flynn and Qi, Phys.
+    Rev. B 106, 115138, 2022): small weights leave nearly a product; large complex or
+    real ones pick few configurations, and the entropy stops growing with N; large
+    imaginary ones come near the entropy of Haar-random states.
     """
     N, scale = _chain(N), number_between("scale", scale, 0, np.inf, open_low=True)
     density = number_between("density", density, 0, np.inf, open_low=True)
