@@ -199,10 +199,11 @@ def long_range_rbm(N, density=1.0, *, scale=1.0, kind="complex", rng):
 
     Notes
     -----
-    Such states fall into phases by their scale (Sun, Nebabu, Han, Flynn and Qi, Phys.
-    Rev. B 106, 115138, 2022): small weights leave nearly a product; large complex or
-    real ones pick few configurations, and the entropy stops growing with N; large
-    imaginary ones come near the entropy of Haar-random states.
+    Random states of this kind fall into phases by the scale of their weights (Sun,
+    Nebabu, Han, Flynn and Qi, Phys. Rev. B 106, 115138, 2022). Up to 16 sites we find:
+    small weights leave nearly a product; complex or real ones of scale 4 and more pick
+    few configurations, and no growth of the entropy with N is seen; imaginary ones of
+    scale 2 and more come near the entropy of Haar-random states.
     """
     N, scale = _chain(N), number_between("scale", scale, 0, np.inf, open_low=True)
     density = number_between("density", density, 0, np.inf, open_low=True)
