@@ -5,10 +5,10 @@ phase is what it is. Couplings are clean, periodic over four sites at most, or r
 numbers that a longer chain continues: a point means the same physics at every size.
 
 Chains of clusters, bonds and fields, H = −Σ Z X Z − J Σ Z Z − h Σ X, are drawn by the
-roots of f(z) = z² + J z − h:
-roots inside the unit circle count the edge modes (0: paramagnet, 1: ferromagnet, 2:
-cluster phase), roots on it twice the central charge (R. Verresen, N. G. Jones,
-F. Pollmann, Phys. Rev. Lett. 120, 057001, 2018).
+roots of f(z) = z² + J z − h: roots inside the unit circle count the Majorana modes at
+an end (0: paramagnet, 1: ferromagnet, 2: cluster phase), roots on it are twice the
+central charge (R. Verresen, N. G. Jones, F. Pollmann, Phys. Rev. Lett. 120, 057001,
+2018).
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ BOTH = ("open", "periodic")
 
 
 def _even_under_x(N, parameters):
-    """Π X = 1, the parity of the ground state wherever no off-diagonal term is > 0."""
+    """Π X = 1, the parity of the ground state if no off-diagonal element is above 0."""
     return Sector(x_parity=1)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import operator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context, parent_process
@@ -82,15 +83,12 @@ def make_dataset(
 
 def _plan(families, sizes, seed):
     """Seed, names and sizes, checked; with the points, they decide a chunk's rows."""
-    if isinstance(families, str) or not len(families):
-        raise ValueError(f"families: got {families!r}; allowed: one or more names")
-    names = tuple(one_of("families", name, tuple(FAMILIES)) for name in families)
+    names = _distinct("families", families, "names of families")
+    names = tuple(one_of("families", name, tuple(FAMILIES)) for name in names)
+    sizes = _distinct("sizes", sizes, "even integers >= 4")
     sizes = tuple(positive_integer("sizes", size) for size in sizes)
-    if not sizes or any(size % 2 or size < 4 for size in sizes):
+    if any(size % 2 or size < 4 for size in sizes):
         raise ValueError(f"sizes: got {sizes!r}; allowed: even integers >= 4")
-    for name, values in (("families", names), ("sizes", sizes)):
-        if len(set(values)) != len(values):
-            raise ValueError(f"{name}: got {values!r}; allowed: no value twice")
     try:
         number = operator.index(seed)
     except TypeError:
@@ -98,6 +96,17 @@ def _plan(families, sizes, seed):
     if not 0 <= number < 2**63 or isinstance(seed, bool):
         raise ValueError(f"seed: got {seed!r}; allowed: an integer in [0, 2^63)")
     return number, names, sizes
+
+
+def _distinct(name, values, allowed):
+    """A sequence of one value or more, none twice, as a tuple."""
+    sequence = isinstance(values, Iterable) and not isinstance(values, str)
+    given = tuple(values) if sequence else ()
+    if not given or len(set(given)) != len(given):
+        raise ValueError(
+            f"{name}: got {values!r}; allowed: a sequence of {allowed}, none twice"
+        )
+    return given
 
 
 def _made(folder):

@@ -142,22 +142,16 @@ class Dataset:
         expected |= {f"cuts.{name}" for name in CUTS}
         if set(arrays) != expected or str(arrays["format"]) != FORMAT:
             raise _refusal(path, "none of this format")
-        frames = [
-            {name: arrays[f"{part}.{name}"] for name in types}
-            for part, types in (("table", TABLE), ("cuts", CUTS))
-        ]
-        for frame in frames:
-            if len({values.shape for values in frame.values()}) != 1:
-                raise _refusal(path, "columns of unequal length")
+        table = _frame(path, arrays, "table", TABLE)
+        cuts = _frame(path, arrays, "cuts", CUTS)
         spectra, offsets = arrays["spectra"], arrays["offsets"]
-        cuts = int((frames[0]["size"] - 1).sum())
         if (
-            not cuts == len(frames[1]["row"]) == len(offsets) - 1
+            not (table["size"] - 1).sum() == len(cuts) == len(offsets) - 1
             or offsets[-1] != len(spectra)
-            or (np.diff(offsets) < 0).any()
+            or (np.diff(offsets, prepend=0) < 0).any()
         ):
             raise _refusal(path, "tables and spectra that do not fit")
-        return cls(pd.DataFrame(frames[0]), pd.DataFrame(frames[1]), spectra, offsets)
+        return cls(table, cuts, spectra, offsets)
 
 
 def join(parts):
@@ -200,6 +194,17 @@ def _read(path):
                 return {name: file[name] for name in file.files}
         except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
             raise _refusal(path, f"unreadable: {error}") from error
+
+
+def _frame(path, arrays, part, types):
+    """The columns of a table, refused unless of one length and of their types."""
+    frame = {name: arrays[f"{part}.{name}"] for name in types}
+    kinds = [np.dtype(kind).kind for kind in types.values()]
+    if [values.dtype.kind for values in frame.values()] != kinds:
+        raise _refusal(path, "columns of other types")
+    if len({values.shape for values in frame.values()}) != 1:
+        raise _refusal(path, "columns of unequal length")
+    return pd.DataFrame(frame)
 
 
 def _refusal(path, fault):
