@@ -61,7 +61,7 @@ class Lanczos:
             self._project(start)
             start /= self.space.norm(start)
         self.basis = [start] if operator.dimension <= KEPT else None
-        self.start, self.last, self.current = start, None, start
+        self.start, self.last, self.current, self.spare = start, None, start, None
         self.scratch = self.space.empty(operator.dimension)
 
     def _project(self, psi):
@@ -87,10 +87,7 @@ class Lanczos:
 
     def step(self):
         """Enlarge the Krylov space by one vector; one product H|psi>."""
-        kept = self.basis is not None
-        spare = self.last
-        if kept or spare is None or spare is self.start:
-            spare = self.space.empty(self.operator.dimension)
+        spare = self._unless_start(self.spare)
         vector = self._next(self.current, self.last, spare, len(self.alphas))
         beta = self.space.norm(vector)
         scale = max(map(abs, self.alphas)) + max(self.betas, default=0.0)
@@ -101,9 +98,17 @@ class Lanczos:
         if self.exhausted:
             return
         vector /= beta
-        self.last, self.current = self.current, vector
-        if kept:
+        if self.basis is None:
+            self.spare = self.last
+        else:
             self.basis.append(vector)
+        self.last, self.current = self.current, vector
+
+    def _unless_start(self, vector):
+        """A vector that may be overwritten."""
+        if vector is None or vector is self.start:
+            return self.space.empty(self.operator.dimension)
+        return vector
 
     def ritz(self):
         """The lowest Ritz value and how far it can be trusted."""
@@ -163,9 +168,7 @@ class Lanczos:
         psi = weights[0] * self.start
         current, last, spare = self.start, None, None
         for step, weight in enumerate(weights[1:]):
-            if spare is None or spare is self.start:
-                spare = self.space.empty(self.operator.dimension)
-            vector = self._next(current, last, spare, step)
+            vector = self._next(current, last, self._unless_start(spare), step)
             vector /= self.betas[step]
             self._subtract(psi, -weight, vector)
             spare, last, current = last, current, vector
