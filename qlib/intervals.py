@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap, ttest_1samp
+from scipy.stats import binomtest, bootstrap, ttest_1samp
 
 RESAMPLES = 2000  # fix a 95 % limit to about 3 % of its distance from the median
 
@@ -122,6 +122,29 @@ def geometric_mean(ratios, *, confidence=0.95):
         return Estimate(*[float(ratios[0])] * 3)
     estimate = student_mean(np.log(ratios), confidence=confidence)
     return Estimate(*np.exp(estimate).tolist())
+
+
+def proportion(success, *, confidence=0.95):
+    """Share of trials that succeeded, with Wilson's score interval.
+
+    Parameters
+    ----------
+    success : (n,) bool array
+        n >= 1.
+    confidence : float
+
+    Returns
+    -------
+    Estimate
+
+    References
+    ----------
+    E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
+    """
+    success = np.asarray(success, dtype=bool)
+    test = binomtest(int(success.sum()), success.size)
+    interval = test.proportion_ci(confidence, method="wilson")
+    return Estimate(float(success.mean()), float(interval.low), float(interval.high))
 
 
 def complement(estimate):

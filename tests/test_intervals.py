@@ -73,3 +73,14 @@ def test_interval_of_a_geometric_mean_covers_it_in_95_percent_of_samples():
 def test_geometric_mean_refuses_what_has_no_logarithm_or_spread(ratios):
     with pytest.raises(ValueError, match="ratios: got"):
         intervals.geometric_mean(ratios)
+
+
+@pytest.mark.parametrize("count", [1, 8, 40])
+def test_a_share_of_none_or_all_keeps_an_interval(count):
+    """Wilson's limit for none of n is z^2 / (n + z^2)."""
+    limit = 1.959963985**2 / (count + 1.959963985**2)
+    none = intervals.proportion(np.zeros(count, bool))
+    assert none == pytest.approx((0, 0, limit), rel=1e-6, abs=1e-12)
+    assert intervals.proportion(np.ones(count, bool)) == pytest.approx(
+        (1, 1 - limit, 1), rel=1e-6
+    )

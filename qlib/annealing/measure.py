@@ -1,10 +1,9 @@
 """What is measured on finished runs: success, running time, stagnation, breadth."""
 
 import numpy as np
-from scipy.stats import binomtest
 
 from qlib.arguments import number_between, positive_integer
-from qlib.intervals import RESAMPLES, Estimate
+from qlib.intervals import RESAMPLES, Estimate, proportion
 
 
 def success_rate(success, *, confidence=0.95):
@@ -25,10 +24,7 @@ def success_rate(success, *, confidence=0.95):
     ----------
     E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
     """
-    success = _runs("success", success).astype(bool)
-    test = binomtest(int(success.sum()), success.size)
-    interval = test.proportion_ci(confidence, method="wilson")
-    return Estimate(float(success.mean()), float(interval.low), float(interval.high))
+    return proportion(_runs("success", success), confidence=confidence)
 
 
 def expected_running_time(nfev, success, *, confidence=0.95, resamples=2000, rng=None):
