@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qlib.entanglement.trials.chains import energies
-from qlib.intervals import Estimate, mean, student_mean
+from qlib.intervals import Estimate, proportion, student_mean
 
 LEVELS = 8
 HIGHEST = 30.0  # nats: a level above it has p < 1e-13 and is drawn down to it
@@ -81,14 +81,14 @@ def points_held_out(found, *, folds=5, rng=0):
     Returns
     -------
     Named
-        The interval is the bootstrap's over ground states.
+        The interval is Wilson's, over ground states.
     """
     from sklearn.model_selection import KFold
 
     parts = KFold(folds, shuffle=True, random_state=rng).split(found.levels)
     named = _named(found, parts, rng)
     right = named == found.phase
-    return Named(named, right, mean(right))
+    return Named(named, right, proportion(right))
 
 
 def families_held_out(found, *, rng=0):
@@ -123,12 +123,12 @@ def doublets(found):
     Returns
     -------
     qlib.intervals.Estimate or None
-        None where fewer than two states have such a level.
+        None where no state has such a level.
     """
     alike = np.diff(found.levels[:, :2], axis=1)[:, 0] < ALIKE
-    if alike.sum() < 2:
+    if not alike.any():
         return None
-    return mean(found.phase[alike] == "topological")
+    return proportion(found.phase[alike] == "topological")
 
 
 def _named(found, parts, rng):
