@@ -65,6 +65,11 @@ def make_dataset(
     ValueError
         By the argument's name; also for a chunk in `folder` that is damaged or holds
         other rows than its name says.
+
+    Notes
+    -----
+    A row takes the Lanczos steps of `exact.ground_state`, O(2^N) each, and the singular
+    values of the middle cut, O(2^(3N/2)).
     """
     points = positive_integer("points", points)
     workers = positive_integer("workers", workers)
