@@ -103,7 +103,7 @@ def test_entropy_of_free_families_grows_as_their_phase_says(name):
 )
 def test_interacting_families_without_a_gap_have_their_central_charge(name, charge):
     """From 8 to 16 sites, where corrections of a third are left."""
-    for family, parameters in _draws(name, 2):
+    for family, parameters in _draws(name, 1):
         halves = []
         for N in (8, 16):
             H, sector = family.build(N, **parameters), family.sector(N, parameters)
