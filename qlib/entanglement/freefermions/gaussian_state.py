@@ -185,7 +185,7 @@ def _leading(p, count):
     for cost in odds:
         if len(costs) == count and cost >= costs[-1]:
             break
-        costs = np.sort(np.concatenate([costs, costs + cost]))[:count]
+        costs = np.sort(np.concatenate([costs, costs + cost]), kind="stable")[:count]
     return np.exp(np.sum(np.log1p(-p)) - costs)
 
 
