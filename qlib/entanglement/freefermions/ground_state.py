@@ -31,8 +31,9 @@ def ground_state(H, *, parity=None):
     GaussianState
         The lowest state, and the gap to the next one of the sectors solved. One that
         is degenerate, a gap within 1e-8 of the bandwidth, keeps its energies but gives
-        entanglement only where a named parity tells the state from all others. (Where
-        all couplings form open paths, energies below that are told apart as well.)
+        entanglement only where a named parity tells the state from all others:
+        ``ground_state(H, parity=ground_state(H).parity)`` is the lowest of all. (Where
+        all couplings form open paths, smaller gaps are resolved too.)
 
     Raises
     ------
