@@ -11,6 +11,8 @@ from qlib.intervals import Estimate
 PROPOSAL = "the QED-NAS proposal"
 PROTOTYPE = "the published QED-NAS prototype"
 WORKBOOK = "this workbook"
+EXACT = 1e-9  # nats, below which two entropies count as equal
+CHARGES = {"Ising": 0.5, "XX": 1.0}
 SHARE_OF_LN2 = 0.1  # of ln 2 gained with each site of the half chain: no volume law
 RELATIVE = 0.02  # deviation of a central charge that counts as none
 UNCHANGED = 0.05  # move of a feature, in spreads among states, that counts as none
@@ -52,7 +54,8 @@ CLAIMS = {
         "text": "Long-range RBMs with random weights carry volume-law entanglement",
         "source": PROPOSAL,
         "stated": "volume law",
-        "reason": f"{_GAIN}, interval above 0.1",
+        "reason": f"{_GAIN}, at weights that give the argument of the cosh a root mean "
+        "square of one, interval above 0.1",
     },
     "bound": {
         "text": "Architecture limits entanglement: no range-r RBM has a rank above 2^q",
@@ -176,3 +179,41 @@ def distance(estimate, target):
     value, low, high = (end / target - 1 for end in estimate)
     near = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
     return Estimate(abs(value), near, max(abs(low), abs(high)))
+
+
+SAYS = {
+    # claim: what it says if it holds, and if not
+    "plain": (
+        "a network on couplings and size beats values taken over from the largest "
+        "chain diagonalised",
+        "a network on couplings and size does not beat values taken over from the "
+        "largest chain diagonalised",
+    ),
+    "flow": (
+        "the size flow beats the best baseline",
+        "the size flow does not beat the best baseline",
+    ),
+    "dmrg": (
+        "DMRG is more exact than all of them",
+        "DMRG is no more exact than the best of them",
+    ),
+}
+
+
+def summary(verdicts):
+    """What of the predictors at 64 sites holds, in one line.
+
+    Parameters
+    ----------
+    verdicts : dict
+        Key of `CLAIMS` to verdict.
+
+    Returns
+    -------
+    str
+    """
+    parts = []
+    for key, (if_so, if_not) in SAYS.items():
+        said = {"holds": if_so, "does not hold": if_not}
+        parts.append(said.get(verdicts[key], f"it is undecided whether {if_so}"))
+    return f"At 64 sites {'; '.join(parts)}."

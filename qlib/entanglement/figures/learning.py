@@ -48,7 +48,8 @@ def rows(halves, gaps):
         left.set_title(
             f"{len(largest)} ground states of {largest['size'].iloc[0]} sites"
         )
-        left.legend()
+        handles = left.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=4)
         ends = np.array([gaps.named.min(), gaps.named.max()])
         right.plot(ends, ends, color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
         right.set(xscale="log", yscale="log")

@@ -201,7 +201,7 @@ def _ranks(ax, ranks):
         places.ravel(), ranks.rank.ravel(), "o", color="#0072B2", ms=4, label="rank"
     )
     effective = ranks.effective.ravel()
-    ax.plot(places.ravel(), effective, "x", color="#D55E00", ms=4, label="R(1e-8)")
+    ax.plot(places.ravel(), effective, "x", color="#D55E00", ms=4, label="R(1e−8)")
     ax.set_yscale("log", base=2)
     ax.set(xlabel="range of a hidden unit, sites to either side", ylabel="Schmidt rank")
     ax.set_xticks(ranks.reach)
@@ -231,7 +231,7 @@ def _doublets(one, lowest):
     """Where the lowest level of a chain is degenerate, in words."""
     many = np.unique(lowest[lowest > 1])
     if not len(many):
-        return f"{one.name}: nowhere degenerate"
+        return f"{one.name}: lowest nowhere degenerate"
     low, high = one.x[lowest > 1][[0, -1]]
     fold = "- or ".join(str(number) for number in many)
     where = f"{low:.2g} ≤ {_symbol(one)} ≤ {high:.2g}".replace("-", "−")

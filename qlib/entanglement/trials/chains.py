@@ -43,6 +43,11 @@ class Chain(NamedTuple):
     parity: int | None = None
     sector: exact.Sector | None = None
 
+    @property
+    def num_sites(self):
+        """Sites that are solved while a slider moves."""
+        return 64 if self.sector is None else 16
+
     def build(self, num_sites, x):
         """The Hamiltonian at one value of the parameter."""
         return self.model(num_sites, **{self.argument: x})
