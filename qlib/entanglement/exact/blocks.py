@@ -18,7 +18,8 @@ class Block:
     Attributes
     ----------
     operator : StringSum or SubspaceMatrix
-        With `dimension`, `space`, `apply(psi, out)` and `dense()`.
+        With `dimension`, `space`, `apply(psi, out)`, a vector `scratch` free between
+        calls, and `dense()`.
     embed : callable
         A state of the block, (dimension,), as one of all spins, (2^N,).
     """
@@ -92,7 +93,10 @@ def _flip_block(N, strings, parity, space):
     )
 
     def embed(psi):
-        xp = space.xp
-        return xp.concat([psi, parity * xp.flip(psi, axis=0)]) * 0.5**0.5
+        full = space.empty(2 * operator.dimension)
+        up, down = full[: operator.dimension], full[operator.dimension :]
+        space.xp.multiply(psi, 0.5**0.5, out=up)
+        space.xp.multiply(space.flip(up, (0,)), parity, out=down)
+        return full
 
     return Block(operator, embed)

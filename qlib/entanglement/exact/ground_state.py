@@ -124,6 +124,7 @@ def ground_state(
     C. Lanczos, J. Res. Natl. Bur. Stand. 45, 255 (1950); A. W. Sandvik, AIP Conf.
     Proc. 1297, 135 (2010), on symmetries.
     """
+    _check_types(H, sector)
     k = positive_integer("k", k)
     tol = number_between("tol", tol, 0.0, 1e-3)
     space = ArraySpace(device, dtype, H.is_real)
@@ -192,6 +193,7 @@ def spectrum(H, sector=None):
         For a sector that does not commute with H or is empty, and for matrices that do
         not fit in memory.
     """
+    _check_types(H, sector)
     space = ArraySpace(None, "float64", H.is_real)
     dimension = _checked_dimension(H, sector, 0, 0)
     refuse_beyond_memory("H", f"{H.num_sites} sites", 2 * space.itemsize * dimension**2)
@@ -201,12 +203,15 @@ def spectrum(H, sector=None):
     return np.sort(np.concatenate(levels))
 
 
-def _checked_dimension(H, sector, bytes_per_state, bytes_in_full):
-    """Dimension of a sector that is allowed and fits in memory."""
+def _check_types(H, sector):
     if not isinstance(H, PauliSum):
         raise ValueError(f"H: got {type(H).__name__}; allowed: PauliSum")
     if not (sector is None or isinstance(sector, Sector)):
         raise ValueError(f"sector: got {sector!r}; allowed: a Sector or None")
+
+
+def _checked_dimension(H, sector, bytes_per_state, bytes_in_full):
+    """Dimension of a sector that is allowed and fits in memory."""
     N = H.num_sites
     if sector is not None:
         check_not_empty(N, sector)

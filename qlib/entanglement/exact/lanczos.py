@@ -1,12 +1,15 @@
 """Three-term Lanczos iteration for the lowest level of a Hermitian operator."""
 
+from math import log
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 
-CHECK = 4  # steps between two looks at the tridiagonal matrix
+FIRST_LOOK, NEXT_LOOK = 12, 8  # steps to the first and second tridiagonal problem
+FURTHER = 0.8  # of the steps that convergence at the last rate would take
 KEPT = 1 << 16  # entries of a vector up to which the Krylov basis is kept
+TINY = 1e-300  # stands for zero in a logarithm
 BREAKDOWN = 500  # in units of rounding and of the operator's size
 
 
@@ -62,16 +65,16 @@ class Lanczos:
             start /= self.space.norm(start)
         self.basis = [start] if operator.dimension <= KEPT else None
         self.start, self.last, self.current, self.spare = start, None, start, None
-        self.scratch = self.space.empty(operator.dimension)
 
     def _project(self, psi):
         for state in self.found:
-            psi -= self.space.dot(state, psi) * state
+            self._subtract(psi, self.space.dot(state, psi), state)
 
     def _subtract(self, psi, factor, vector):
         """psi -= factor · vector, through the scratch vector."""
-        self.space.xp.multiply(vector, factor, out=self.scratch)
-        psi -= self.scratch
+        scratch = self.operator.scratch
+        self.space.xp.multiply(vector, factor, out=scratch)
+        psi -= scratch
 
     def _next(self, current, last, spare, step):
         """H current − α current − β last in `spare`; α is measured at a new step."""
@@ -91,9 +94,11 @@ class Lanczos:
         vector = self._next(self.current, self.last, spare, len(self.alphas))
         beta = self.space.norm(vector)
         scale = max(map(abs, self.alphas)) + max(self.betas, default=0.0)
-        full = len(self.alphas) == self.room
-        if full or beta <= BREAKDOWN * self.space.eps * scale:
+        eps = self.space.eps
+        if beta <= BREAKDOWN * eps * scale:
             self.exhausted, beta = True, 0.0
+        elif len(self.alphas) >= self.room and beta <= eps**0.5 * scale:
+            self.exhausted = True  # not where orthogonality is lost and beta is large
         self.betas.append(beta)
         if self.exhausted:
             return
@@ -126,19 +131,37 @@ class Lanczos:
         residual = abs(betas[-1] * vectors[-1, 0])
         return Ritz(float(values[0]), float(residual), float(gap), float(spread))
 
-    def converge(self, accept, most):
-        """Step until `accept(ritz)`, the space is exhausted, or `most` steps.
+    def converge(self, target, most):
+        """Step until the residual is `target(ritz)`, or as far as the space goes.
+
+        Residuals shrink geometrically, on the whole: the rate between two looks tells
+        when to look again.
+
+        Parameters
+        ----------
+        target : callable
+            Ritz to the residual aimed at.
+        most : int
+            Steps allowed in all.
 
         Returns
         -------
-        Ritz
+        ritz : Ritz
+        reached : bool
         """
+        look, before = len(self.alphas) or FIRST_LOOK, None
         while True:
             steps = len(self.alphas)
-            if steps and (steps % CHECK == 0 or self.exhausted or steps >= most):
+            if self.exhausted or steps >= look:
                 ritz = self.ritz()
-                if self.exhausted or steps >= most or accept(ritz):
-                    return ritz
+                excess = log(max(ritz.residual, TINY) / max(target(ritz), TINY))
+                if excess <= 0 or self.exhausted or steps >= most:
+                    return ritz, excess <= 0
+                ahead = NEXT_LOOK
+                if before is not None and excess < before[1]:
+                    rate = (before[1] - excess) / (steps - before[0])
+                    ahead = min(max(round(FURTHER * excess / rate), 2), 2 * NEXT_LOOK)
+                look, before = min(steps + ahead, most), (steps, excess)
             self.step()
 
     def highest(self):

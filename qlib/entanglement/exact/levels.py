@@ -46,18 +46,16 @@ class Levels:
         if not self._settled:
             ceiling = inf  # close levels are to be found and parted first
         run = self._iteration(self._random(), self.vectors)
-
-        def clear(ritz):
-            return ritz.residual <= CLEAR * (ritz.energy - ceiling)
-
-        ritz = self._converge(run, lambda ritz: self._sharp(ritz) or clear(ritz))
+        ritz, sharp = self._converge(
+            run, lambda ritz: max(self._sharp(ritz), _clear(ritz, ceiling))
+        )
         self.highest = max(self.highest, run.highest())
-        if clear(ritz):
+        if ritz.residual < _clear(ritz, ceiling):
             self.next, self.has_more = ritz.energy, False
             return
         self.energies.append(ritz.energy)
         self._run = run
-        self._settled &= run.exhausted or self._sharp(ritz)
+        self._settled &= sharp
         self.has_more = len(self.energies) < self.operator.dimension
         if not self._settled and len(self.energies) > 1:
             self._store()
@@ -82,11 +80,11 @@ class Levels:
     def _iteration(self, start, found):
         return Lanczos(self.operator, start, found)
 
-    def _converge(self, run, accept):
+    def _converge(self, run, target):
         before = run.products
-        ritz = run.converge(accept, MOST_STEPS)
+        ritz, reached = run.converge(target, MOST_STEPS)
         self.products += run.products - before
-        return ritz
+        return ritz, reached
 
     def _image(self, psi):
         image = self.space.empty(self.operator.dimension)
@@ -95,11 +93,12 @@ class Levels:
         return image
 
     def _sharp(self, ritz):
-        return ritz.residual <= max(ENERGY, 4 * self.space.eps) * ritz.spread
+        """Residual of a level whose energy alone is asked for."""
+        return max(ENERGY, 4 * self.space.eps) * ritz.spread
 
     def _exact(self, ritz):
-        rounding = 2 * self.space.eps * ritz.spread
-        return ritz.residual <= max(self.tol * ritz.gap, rounding)
+        """Residual of the ground state."""
+        return max(self.tol * ritz.gap, 2 * self.space.eps * ritz.spread)
 
     def _store(self):
         """The vector of the level found last, the lowest one to full accuracy."""
@@ -107,8 +106,8 @@ class Levels:
             return
         run, self._run = self._run, None
         if not self.vectors and not run.exhausted:
-            ritz = self._converge(run, self._exact)
-            self._settled &= run.exhausted or self._exact(ritz)
+            ritz, exact = self._converge(run, self._exact)
+            self._settled &= exact
             self.energies[0], self.estimate = ritz.energy, ritz.residual
         before = run.products
         self.vectors.append(run.ritz_vector())
@@ -181,3 +180,8 @@ class Levels:
                 images, self.energies, self.vectors, strict=True
             )
         ]
+
+
+def _clear(ritz, ceiling):
+    """Residual at which the lowest level is seen to lie above `ceiling`."""
+    return CLEAR * (ritz.energy - ceiling) if ceiling < ritz.energy else 0.0

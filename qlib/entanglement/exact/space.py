@@ -1,8 +1,8 @@
 """Where vectors live: an array namespace, a dtype and a device."""
 
 from functools import cached_property
+from math import prod
 
-import array_api_compat.numpy as numpy_namespace
 import numpy as np
 
 from qlib.arguments import one_of
@@ -28,11 +28,12 @@ class ArraySpace:
         self.eps = float(np.finfo(dtype).eps)
         self.dtype = self.real if is_real else np.result_type(self.real, np.complex64)
         self.itemsize = self.dtype.itemsize
-        self.xp = numpy_namespace
+        self.xp = np
         if device is not None:
             import array_api_compat.torch as torch_namespace
 
             self.xp = torch_namespace
+        self._vecdot = self.xp.vecdot
 
     @cached_property
     def _options(self):
@@ -68,11 +69,20 @@ class ArraySpace:
     @staticmethod
     def size(array):
         """Number of entries."""
-        return int(np.prod(array.shape))
+        return prod(array.shape)
+
+    def flip(self, array, axes):
+        """The array backwards along `axes`; a view in NumPy."""
+        if self.device is not None:
+            return self.xp.flip(array, axis=axes)
+        backwards = slice(None, None, -1)
+        return array[
+            tuple(backwards if a in axes else slice(None) for a in range(array.ndim))
+        ]
 
     def dot(self, first, second):
-        """<first|second> as a Python number."""
-        return self.xp.vecdot(first, second).item()
+        """The number <first|second>."""
+        return self._vecdot(first, second).item()
 
     def norm(self, psi):
         return self.dot(psi, psi).real ** 0.5

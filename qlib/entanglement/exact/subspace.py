@@ -36,6 +36,7 @@ class SubspaceMatrix:
             self.states, rank = _numbered(bits, (1 - sector.z_parity) // 2, modulus=2)
         self.dimension = len(self.states)
         self._matrix = self._rows(x, z, amplitude, rank)
+        self.scratch = space.empty(self.dimension)
 
     def _rows(self, x, z, amplitude, rank):
         if self.space.is_real:
@@ -85,7 +86,7 @@ class SubspaceMatrix:
             full[states] = psi
         else:
             full[states] = psi * 0.5**0.5
-            full += self.x_parity * xp.flip(full, axis=0)
+            full += self.x_parity * self.space.flip(full, (0,))
         return full
 
 

@@ -11,7 +11,8 @@ from itertools import product
 
 import numpy as np
 
-WIDEST = 6  # sites in a block: beyond, the product's 2^w flops a state cost too much
+WIDEST = 6  # sites in a block
+BESIDE = 13  # cost of a block beside its 2^w: one pass over memory, as measured
 
 
 class StringSum:
@@ -54,12 +55,12 @@ class StringSum:
             terms = ~inside & (x == mask)
             for *move, signs in _flips(num_sites, mask, z[terms], amplitude[terms]):
                 self._flips.append((*move, space.coefficient(signs)))
-        self._scratch = space.empty(self.dimension)
+        self.scratch = space.empty(self.dimension)
         self._strings = x, z, amplitude
 
     def apply(self, psi, out):
         """Write H|psi> to `out`; O(2^n · blocks · 2^w)."""
-        xp, scratch = self.space.xp, self._scratch
+        xp, scratch = self.space.xp, self.scratch
         target = out
         if self._diagonal is not None:
             xp.multiply(psi, self._diagonal, out=out)
@@ -80,7 +81,7 @@ class StringSum:
         for shape, here, there, axes, coefficient in self._flips:
             part = psi.reshape(shape)[there]
             if axes:
-                part = xp.flip(part, axis=axes)
+                part = self.space.flip(part, axes)
             moved = scratch[: self.space.size(part)].reshape(part.shape)
             xp.multiply(part, coefficient, out=moved)
             rows = out.reshape(shape)[here]
@@ -120,17 +121,28 @@ def _extent(num_sites, x, z):
 def _windows(num_sites, x, z):
     """Blocks (first site, width, terms) and which terms they hold.
 
-    Every block starts at the first string that is not yet in one.
+    The cheapest width, in passes over memory; strings outside pay for flips.
     """
     first, end = _extent(num_sites, x, z)
-    width = min(WIDEST, num_sites)
-    free = (end - first <= width) & (x != 0)
-    inside = np.zeros(len(x), dtype=bool)
+    best = None
+    for width in range(min(WIDEST, num_sites), 0, -1):
+        windows, inside = _windows_of(width, num_sites, first, end, x != 0)
+        flips = len(np.unique(x[~inside & (x != 0)]))
+        cost = len(windows) * (BESIDE + (1 << width)) + flips * 4 * BESIDE
+        if best is None or cost < best[0]:
+            best = cost, windows, inside
+    return best[1:] if best else ([], np.zeros(len(x), dtype=bool))
+
+
+def _windows_of(width, num_sites, first, end, moves):
+    """Blocks of one width, each from the first string that is not yet in one."""
+    free = moves & (end - first <= width)
+    inside = np.zeros(len(first), dtype=bool)
     windows = []
     while free.any():
-        low = min(first[free].min(), num_sites - width)
+        low = min(int(first[free].min()), num_sites - width)
         terms = ~inside & (first >= low) & (end <= low + width)
-        windows.append((int(low), width, terms))
+        windows.append((low, width, terms))
         inside |= terms
         free &= ~terms
     return windows, inside
