@@ -11,7 +11,8 @@ from qlib.entanglement.exact import Sector, ground_state, spectrum
 COMPLEX = PauliSum(
     6,
     [("XY", (i, i + 1), 0.7 + 0.1 * i) for i in range(5)]
-    + [("YZ", (0, 5), 0.4), ("Z", (2,), 0.3), ("X", (4,), 0.6)],
+    + [("YZ", (0, 5), 0.4)]
+    + [(letter, (i,), 0.3 + 0.1 * i) for i in range(6) for letter in "XZ"],
 )
 CASES = {
     "windows": (models.xxz(9, 0.5, 0.2), None),
