@@ -71,6 +71,13 @@ CLAIMS = {
         "reason": "share of draws with random weights whose numerical rank at the half "
         "chain is 2^q, interval above 0.9",
     },
+    "filled": {
+        "text": "Range sets the entropy too: random RBMs hold what their rank allows",
+        "source": WORKBOOK,
+        "stated": "q ln 2",
+        "reason": "entropy of the half chain over q ln 2, mean over draws and ranges, "
+        "interval above 0.9",
+    },
     "Ising": {
         "text": "Entropies of the critical Ising chain give its central charge 1/2",
         "source": WORKBOOK,
