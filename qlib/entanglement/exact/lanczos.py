@@ -154,7 +154,7 @@ class Lanczos:
             steps = len(self.alphas)
             if self.exhausted or steps >= look:
                 ritz = self.ritz()
-                excess = log(max(ritz.residual, TINY) / max(target(ritz), TINY))
+                excess = log(max(ritz.residual, TINY)) - log(max(target(ritz), TINY))
                 if excess <= 0 or self.exhausted or steps >= most:
                     return ritz, excess <= 0
                 ahead = NEXT_LOOK
