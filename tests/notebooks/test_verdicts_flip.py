@@ -11,6 +11,9 @@ a random head, and annealing, which does not beat SGD, beats that.
 
 In 03 QIMAD is replaced on landscapes by uniform points, and on networks by weights
 drawn anew in each step: one agent then is not RMSprop, and a swarm loses clearly.
+
+In 04 every RBM's state is replaced by a Haar-random one, and a forest's answers by
+those of a guess.
 """
 
 import json
@@ -19,6 +22,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from qlib.entanglement.claims import CLAIMS as OF_STATES
 from qlib.optim.claims import CLAIMS as OF_SWARMS
 from qlib.weights.claims import CLAIMS
 from qlib.workbook.execute import run_notebook
@@ -83,12 +87,25 @@ swarms.METHOD["QIMAD"] = descents.random_search, dict(), []
 THIRD = {OF_SWARMS["single"]["text"]}
 MOVED_SWARMS = {"Rastrigin": 2.0, "digits gradients": 5.0, "digits ensemble": 1.0}
 MOVED_SWARMS = {OF_SWARMS[key]["text"]: least for key, least in MOVED_SWARMS.items()}
+RANDOM_STATES = f"""{FULL}
+from qlib.entanglement.rbm import RBM
+
+def guess(found, parts, rng):
+    return np.random.default_rng(rng).permutation(found.phase)
+
+RBM.vector = lambda self: closed_forms.haar_vector(self.num_sites, rng)
+phases._named = guess
+"""
+FOURTH = {OF_STATES[key]["text"] for key in ("short", "construction", "bound")}
+MOVED_STATES = {"short": 0.5, "points": -0.3}
+MOVED_STATES = {OF_STATES[key]["text"]: least for key, least in MOVED_STATES.items()}
 SWAPS = [
     pytest.param("01_rastrigin", QIA, RANDOM_POINTS, FIRST, {}, id="01"),
     pytest.param(
         "02_resnet_annealing", GENERATOR, RANDOM_CODES, SECOND, MOVED, id="02"
     ),
     pytest.param("03_qimad", FULL, RANDOM_SWARM, THIRD, MOVED_SWARMS, id="03"),
+    pytest.param("04_entanglement", FULL, RANDOM_STATES, FOURTH, MOVED_STATES, id="04"),
 ]
 
 
