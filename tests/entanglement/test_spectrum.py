@@ -60,6 +60,33 @@ def test_all_cuts_at_once_equal_each_cut_alone_tails_included(num_sites, kind):
         assert p.sum() == pytest.approx(1, abs=1e-14)
 
 
+@pytest.mark.parametrize("cut", [1, 3, 4, 7, (0, 2, 5), (6, 1, 3, 4)])
+@pytest.mark.parametrize("dtype", [float, complex])
+@pytest.mark.parametrize("symmetry", ["sz", "even flip", "odd flip", "flip and sz"])
+def test_blocks_of_a_symmetric_state_hold_its_whole_spectrum(symmetry, dtype, cut):
+    """Against an equal state whose symmetry local rotations hide."""
+    num_sites = 8
+    psi = random_state(num_sites, dtype, np.random.default_rng(3))
+    down = np.bitwise_count(np.arange(2**num_sites))
+    if "sz" in symmetry:
+        psi[down != (4 if "flip" in symmetry else 3)] = 0
+    if "flip" in symmetry:
+        psi += (-1 if "odd" in symmetry else 1) * psi[::-1]
+    psi /= np.linalg.norm(psi)
+    hidden = psi.reshape((2,) * num_sites)
+    for site in range(num_sites):
+        c, s = np.cos(0.3 + site), np.sin(0.3 + site)
+        hidden = np.moveaxis(
+            np.tensordot([[c, -s], [s, c]], hidden, axes=(1, site)), 0, site
+        )
+    np.testing.assert_allclose(
+        schmidt_values(psi, cut),
+        schmidt_values(hidden.reshape(-1), cut),
+        rtol=0,
+        atol=1e-14,
+    )
+
+
 def test_a_pure_state_has_one_spectrum_on_both_sides_of_any_subset():
     psi = random_state(7, complex, 2)
     for sites in [(3,), (0, 4), (6, 1, 2)]:
