@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -128,7 +129,7 @@ class Doublings:
 
 def _doubled(sizes):
     sizes = tuple(positive_integer("sizes", size) for size in sizes)
-    twice = all(b == 2 * a for a, b in zip(sizes, sizes[1:], strict=False))
+    twice = all(b == 2 * a for a, b in pairwise(sizes))
     if len(sizes) < 2 or not twice or sizes[0] < 4:
         raise ValueError(
             f"sizes: got {sizes!r}; allowed: two or more, the first >= 4, each twice "

@@ -1,5 +1,7 @@
 """Ensembles of small networks, trained as one batch in double precision."""
 
+from itertools import pairwise
+
 import torch
 
 
@@ -13,7 +15,7 @@ def draw_weights(members, widths, generator):
         every layer; the last layer's a tenth of that, so that outputs begin near 0.
     """
     weights = []
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in pairwise(widths):
         shape = (members, fan_in, fan_out)
         matrix = torch.randn(shape, generator=generator, dtype=torch.float64)
         weights.append(matrix / fan_in**0.5)
@@ -30,7 +32,7 @@ def apply(weights, inputs):
     return torch.baddbmm(weights[-1], x, weights[-2])
 
 
-def train(weights, losses, *, steps, lr, weight_decay, validation=None, every=10):
+def minimise(weights, losses, *, steps, lr, weight_decay, validation=None, every=10):
     """Full-batch AdamW (I. Loshchilov, F. Hutter, ICLR 2019) on a half cosine.
 
     Members share no weight and AdamW is elementwise, so each trains as if alone.

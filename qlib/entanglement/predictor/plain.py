@@ -1,8 +1,8 @@
-"""The published prototype's predictor: Hamiltonian parameters and size in, features out.
+"""The published predictor: Hamiltonian parameters and size in, features out.
 
 Two regressors on the same inputs: the small network as published, of which no more is
-known, here trained as carefully as anything else (standardised inputs, ln N for N, early
-stopping, an ensemble); and boosted trees, which an expert would try beside it.
+known, here trained with care (standardised inputs, ln N for N, early stopping, an
+ensemble); and boosted trees, which an expert would try beside it.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from qlib.entanglement.predictor.calibration import (
     conformal_quantile,
     folds,
 )
-from qlib.entanglement.predictor.networks import apply, draw_weights, train
+from qlib.entanglement.predictor.networks import apply, draw_weights, minimise
 from qlib.entanglement.predictor.parameters import ParameterEncoding
 
 
@@ -108,7 +108,7 @@ class PlainNetwork(_FromParameters):
             squares = (apply(self._weights, x) - y).square().mean(dim=2)
             return (squares * share).sum(dim=1)  # (member,)
 
-        train(
+        minimise(
             self._weights,
             lambda: loss(training),
             steps=self.steps,
