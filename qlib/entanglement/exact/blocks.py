@@ -18,8 +18,7 @@ class Block:
     Attributes
     ----------
     operator : StringSum or SubspaceMatrix
-        With `dimension`, `space`, `apply(psi, out)`, a vector `scratch` free between
-        calls, and `dense()`.
+        With `dimension`, `space`, `apply(psi, out)` and `dense()`.
     embed : callable
         A state of the block, (dimension,), as one of all spins, (2^N,).
     """

@@ -15,7 +15,7 @@ from qlib.entanglement.pauli import PauliSum
 
 DEGENERATE = 1e-8  # of the bandwidth: levels closer than that count as one
 ROUNDED = 64  # units of rounding of the energy: closer levels cannot be told apart
-TRUSTED = 1e-5  # largest angle (radians) to the true state of a vector handed out
+TRUSTED = {"float64": 1e-5, "float32": 1e-3}  # largest angle of a vector handed out
 VECTORS = 12  # of a block that are held at once, beside two of all spins
 
 
@@ -43,6 +43,8 @@ class GroundState:
         residual over the gap inside the block of like parity.
     products : int
         Products H|psi> used.
+    dtype : str
+        As asked for.
     """
 
     energies: np.ndarray
@@ -52,6 +54,7 @@ class GroundState:
     residual: float
     angle: float
     products: int
+    dtype: str
     _vector: object = field(repr=False)
 
     @property
@@ -62,7 +65,7 @@ class GroundState:
         ------
         ValueError
             For a degenerate level, of which no single state is the ground state, and
-            for a vector that may be off by more than 1e-5 radians.
+            for a vector whose `angle` is above 1e-5 (in float32 1e-3).
         """
         if self.degenerate:
             raise ValueError(
@@ -70,11 +73,11 @@ class GroundState:
                 f"{self.energies[0]:.12g} and {self.energies[0] + self.gap:.12g} in "
                 f"sector {self.sector}; allowed: a sector that holds one of them only"
             )
-        if self.angle > TRUSTED:
+        if self.angle > TRUSTED[self.dtype]:
             raise ValueError(
-                f"vector: got a residual of {self.residual:.3g} at a gap of "
-                f"{self.gap:.3g}; allowed: a ratio of at most {TRUSTED}, as in a "
-                f"sector that parts close levels, or in float64"
+                f"vector: got one that may be off by {self.angle:.3g} radians; "
+                f"allowed: at most {TRUSTED[self.dtype]}, as in a sector that parts "
+                f"close levels, or in float64"
             )
         return self._vector
 
@@ -103,7 +106,7 @@ def ground_state(
         "float64", or "float32" at half the time and memory.
     tol : float
         Bound aimed at on the angle in radians between the vector and the ground state,
-        in [0, 1e-3]; rounding sets one of about 1e-15 bandwidths over the gap. Errors
+        in [0, 1e-3]; rounding sets one of about 4e-15 bandwidths over the gap. Errors
         of expectation values are of its order, that of the energy of its square.
         Excited energies are found to 1e-9 bandwidths at worst, as a rule to 1e-14.
     rng : int or numpy.random.Generator
@@ -156,6 +159,7 @@ def ground_state(
         residual=residual,
         angle=angle,
         products=sum(levels.products for levels in parts),
+        dtype=dtype,
         _vector=vector,
     )
 

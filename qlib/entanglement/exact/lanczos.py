@@ -68,13 +68,7 @@ class Lanczos:
 
     def _project(self, psi):
         for state in self.found:
-            self._subtract(psi, self.space.dot(state, psi), state)
-
-    def _subtract(self, psi, factor, vector):
-        """psi -= factor · vector, through the scratch vector."""
-        scratch = self.operator.scratch
-        self.space.xp.multiply(vector, factor, out=scratch)
-        psi -= scratch
+            self.space.add(psi, -self.space.dot(state, psi), state)
 
     def _next(self, current, last, spare, step):
         """H current − α current − β last in `spare`; α is measured at a new step."""
@@ -82,9 +76,9 @@ class Lanczos:
         self.products += 1
         if step == len(self.alphas):
             self.alphas.append(self.space.dot(current, spare).real)
-        self._subtract(spare, self.alphas[step], current)
+        self.space.add(spare, -self.alphas[step], current)
         if step:
-            self._subtract(spare, self.betas[step - 1], last)
+            self.space.add(spare, -self.betas[step - 1], last)
         self._project(spare)
         return spare
 
@@ -181,7 +175,7 @@ class Lanczos:
         if self.basis is not None:
             psi = self.space.zeros(self.operator.dimension)
             for weight, vector in zip(weights, self.basis, strict=False):
-                self._subtract(psi, -weight, vector)
+                self.space.add(psi, weight, vector)
         else:
             psi = self._second_pass(weights)
         psi /= self.space.norm(psi)
@@ -193,6 +187,6 @@ class Lanczos:
         for step, weight in enumerate(weights[1:]):
             vector = self._next(current, last, self._unless_start(spare), step)
             vector /= self.betas[step]
-            self._subtract(psi, -weight, vector)
+            self.space.add(psi, weight, vector)
             spare, last, current = last, current, vector
         return psi

@@ -8,6 +8,7 @@ from qlib.entanglement.exact.lanczos import Lanczos
 
 MOST_STEPS = 300  # of one iteration; closer levels are parted by rotation instead
 ENERGY = 1e-9  # residual of an excited level, in bandwidths
+FLOOR = 16  # residual, in roundings of the spread, below which copies of a level appear
 CLEAR = 1e-3  # residual, over the distance to a ceiling, of a level seen above it
 ROUNDS = 6  # of improving close levels in turn
 MORE = 3  # levels added where those found do not part from the next
@@ -63,7 +64,8 @@ class Levels:
 
     def ground(self):
         """Residual, bound on the angle to the eigenvector, and lowest vector."""
-        self._store()
+        if not self.vectors:
+            self._store()
         if not self._settled and len(self.energies) < self.operator.dimension:
             self.find(inf)
         psi = self.vectors[0]
@@ -94,11 +96,11 @@ class Levels:
 
     def _sharp(self, ritz):
         """Residual of a level whose energy alone is asked for."""
-        return max(ENERGY, 4 * self.space.eps) * ritz.spread
+        return max(ENERGY, 2 * FLOOR * self.space.eps) * ritz.spread
 
     def _exact(self, ritz):
         """Residual of the ground state."""
-        return max(self.tol * ritz.gap, 2 * self.space.eps * ritz.spread)
+        return max(self.tol * ritz.gap, FLOOR * self.space.eps * ritz.spread)
 
     def _store(self):
         """The vector of the level found last, the lowest one to full accuracy."""
@@ -141,8 +143,8 @@ class Levels:
             residuals = self._rotate()
             spread = self.highest - self.energies[0]
             gap = self.energies[1] - self.energies[0]
-            target = max(self.tol * gap, 8 * self.space.eps * spread)
-            excited = max(ENERGY, 8 * self.space.eps) * spread
+            target = max(self.tol * gap, 2 * FLOOR * self.space.eps * spread)
+            excited = max(ENERGY, 2 * FLOOR * self.space.eps) * spread
             self._settled = residuals[0] <= target and all(
                 residual <= excited for residual in residuals[:wanted]
             )

@@ -4,6 +4,7 @@ from functools import cached_property
 from math import prod
 
 import numpy as np
+from scipy.linalg import get_blas_funcs
 
 from qlib.arguments import one_of
 
@@ -33,6 +34,8 @@ class ArraySpace:
             import array_api_compat.torch as torch_namespace
 
             self.xp = torch_namespace
+        else:
+            self._axpy = get_blas_funcs("axpy", dtype=self.dtype)
         self._vecdot = self.xp.vecdot
 
     @cached_property
@@ -83,6 +86,13 @@ class ArraySpace:
     def dot(self, first, second):
         """The number <first|second>."""
         return self._vecdot(first, second).item()
+
+    def add(self, psi, factor, vector):
+        """psi += factor · vector in place, in one pass over memory."""
+        if self.device is None:
+            self._axpy(vector, psi, a=factor)
+        else:
+            psi.add_(vector, alpha=factor)
 
     def norm(self, psi):
         return self.dot(psi, psi).real ** 0.5

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from qlib.entanglement.exact.sectors import CANCELLED
+from qlib.entanglement.memory import refuse_beyond_memory
 
 
 class SubspaceMatrix:
@@ -35,18 +36,19 @@ class SubspaceMatrix:
         else:
             self.states, rank = _numbered(bits, (1 - sector.z_parity) // 2, modulus=2)
         self.dimension = len(self.states)
+        entries = self.dimension * len(np.unique(x))
+        needed = 2 * entries * (space.itemsize + 8)  # at the peak, while sorting
+        refuse_beyond_memory("H", f"{num_sites} sites", needed)
         self._matrix = self._rows(x, z, amplitude, rank)
-        self.scratch = space.empty(self.dimension)
 
     def _rows(self, x, z, amplitude, rank):
         if self.space.is_real:
             amplitude = amplitude.real
         smallest = CANCELLED * np.abs(amplitude).max(initial=0.0)
-        flips = np.unique(x)
-        shape = (self.dimension, len(flips))
-        columns = np.zeros(shape, dtype=np.int32)
-        values = np.zeros(shape, dtype=self.space.dtype)
-        for place, flip in enumerate(flips):
+        index = np.int32 if self.dimension < 2**31 else np.int64
+        rows, columns = [np.empty(0, index)], [np.empty(0, index)]
+        values = [np.empty(0, self.space.dtype)]
+        for flip in np.unique(x):
             diagonal = np.zeros(self.dimension, dtype=amplitude.dtype)
             for term in np.flatnonzero(x == flip):
                 odd = np.bitwise_count(self.states & z[term]) & 1
@@ -56,15 +58,14 @@ class SubspaceMatrix:
             entries = diagonal[kept].conj()  # <s|H|s ^ x> from <s ^ x|H|s>
             if self.x_parity is not None:
                 over = moved >> (self.num_sites - 1) == 1
-                moved = np.where(over, ~moved, moved) & ((1 << self.num_sites - 1) - 1)
-                entries = np.where(over, self.x_parity * entries, entries)
-            columns[kept, place] = rank(moved)
-            values[kept, place] = entries
-        kept = values != 0
-        starts = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-        matrix = sparse.csr_array(
-            (values[kept], columns[kept], starts), shape=(self.dimension,) * 2
-        )
+                moved[over] ^= (1 << self.num_sites) - 1
+                entries[over] *= self.x_parity
+            rows.append(kept.astype(index))
+            columns.append(rank(moved).astype(index))
+            values.append(entries.astype(self.space.dtype))
+        values, rows, columns = map(np.concatenate, (values, rows, columns))
+        shape = (self.dimension, self.dimension)
+        matrix = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
         if self.space.device is None:
             return matrix
         return _torch_rows(matrix, self.space)

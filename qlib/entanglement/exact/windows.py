@@ -55,12 +55,12 @@ class StringSum:
             terms = ~inside & (x == mask)
             for *move, signs in _flips(num_sites, mask, z[terms], amplitude[terms]):
                 self._flips.append((*move, space.coefficient(signs)))
-        self.scratch = space.empty(self.dimension)
+        self._scratch = space.empty(self.dimension)
         self._strings = x, z, amplitude
 
     def apply(self, psi, out):
         """Write H|psi> to `out`; O(2^n · blocks · 2^w)."""
-        xp, scratch = self.space.xp, self.scratch
+        xp, scratch = self.space.xp, self._scratch
         target = out
         if self._diagonal is not None:
             xp.multiply(psi, self._diagonal, out=out)
