@@ -21,6 +21,9 @@ from qlib.entanglement.pauli import PauliSum
 LANCZOS_STEPS = 8
 """Products at most a pair of sites: the first sweeps need them, later ones take two."""
 
+RESIDUAL = 0.01
+"""Residual, in units of sqrt(energy_tol), at which a pair of sites is left: the energy
+is off by its square over the gap, the Schmidt values by itself."""
 
 MIXING = 1e-3
 """Share mixed in during the first sweep: without it ring-shaped couplings got stuck
@@ -96,7 +99,8 @@ def dmrg(
     truncation : float, default 1e-12
         Weight (sum of squared Schmidt values) that may be discarded at a bond.
     energy_tol : float, default 1e-10
-        Sweeps end when one moves the energy by less. In the units of H.
+        Sweeps end when one moves the energy by less. In the units of H. Schmidt values
+        are off by about a hundredth of its square root.
     max_sweeps : int, default 20
         Sweeps at most, each there and back.
     rng : int or numpy.random.Generator, default 0
@@ -146,7 +150,7 @@ def _check(H, max_bond_dim, truncation, energy_tol, max_sweeps):
 def _sweeps(H, max_bond_dim, truncation, energy_tol, max_sweeps, rng):
     tensors = mpo(H)
     left, right, theta = _start(tensors, np.random.default_rng(rng))
-    residual = 0.1 * np.sqrt(energy_tol)
+    residual = RESIDUAL * np.sqrt(energy_tol)
     energy, moved, sweeps = np.inf, np.inf, 0
     while sweeps < max_sweeps and not moved < energy_tol:
         before, discarded = energy, 0.0
@@ -244,7 +248,10 @@ def _split(theta, max_bond_dim, truncation, operators, mixing):
     weights, vectors = weights[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]
     count, lost = kept(weights, max_bond_dim, truncation)
     isometry = np.ascontiguousarray(vectors[:, :count])
-    return isometry, isometry.conj().T @ theta, lost
+    center = isometry.conj().T @ theta  # vL (j vR)
+    if mixing:
+        lost = max(0.0, 1.0 - np.linalg.norm(center) ** 2)
+    return isometry, center, lost
 
 
 def _shortfall(H, stationary, cut, variance):
