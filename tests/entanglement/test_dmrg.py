@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from qlib.entanglement import freefermions
 from qlib.entanglement import hamiltonians as models
 from qlib.entanglement.dmrg import dmrg
 from qlib.entanglement.dmrg.effective import lowest
@@ -142,6 +143,24 @@ def test_heisenberg_chain_of_50_sites():
     assert 0 < result.variance < 1e-6
 
 
+@pytest.mark.parametrize(
+    "H",
+    [
+        models.tfim(24, np.linspace(0.6, 1.4, 23), np.linspace(1.5, 0.7, 24)),
+        models.ssh(24, 0.2),
+        models.xy(16, 0.5, 1.3, boundary="periodic"),
+        models.random_singlet(20, 0.5, rng=1),
+    ],
+    ids=["tfim, random", "ssh", "xy ring", "random singlet"],
+)
+def test_long_free_chains_equal_free_fermions(H):
+    result, exact = dmrg(H), freefermions.ground_state(H)
+    assert result.energy == pytest.approx(exact.energy, abs=1e-8)
+    half = H.num_sites // 2
+    p = exact.schmidt_probabilities(half, count=4)
+    np.testing.assert_allclose(result.probabilities[half - 1][:4], p, atol=1e-5)
+
+
 def test_majumdar_ghosh_chain_is_dimers():
     result = dmrg(models.j1j2(32, 0.5))
     assert result.energy == pytest.approx(-3 * 32 / 8, abs=1e-9)
@@ -211,8 +230,9 @@ def test_same_seed_gives_the_same_result():
         (models.tfim(32, field=0.3), "X on all sites"),
         (models.heisenberg(9), "Z on all sites"),
         (models.cluster(10), "X on even sites"),
+        (models.xy(16, 0.5, 0.8, boundary="periodic"), "Z on all sites"),
     ],
-    ids=["ordered Ising", "odd number of spins", "edge modes"],
+    ids=["ordered Ising", "odd number of spins", "edge modes", "ordered XY ring"],
 )
 def test_degenerate_levels_are_told_by_the_symmetry_that_the_state_lacks(H, broken):
     assert broken in dmrg(H).broken_symmetries
