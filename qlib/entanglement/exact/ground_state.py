@@ -89,8 +89,9 @@ def ground_state(
 
     Levels are found one after another, each by an iteration orthogonal to the states
     of those before, so that degenerate ones are found as often as they occur. A
-    Hamiltonian that conserves Π X or Π Z is solved in its two parities apart. A product
-    H|psi> costs O(2^N · blocks · 2^6), and some 50 to 200 are needed.
+    Hamiltonian that conserves Π X or Π Z is solved in its two parities apart. Levels
+    too close for an iteration to part are parted by rotation in their span. A product
+    H|psi> costs O(2^N N) for a chain of short range, and some 100 to 400 are needed.
 
     Parameters
     ----------
