@@ -78,8 +78,7 @@ def majumdar_ghosh(N, cut, *, covering=0):
     (1,), (2,) or (4,) array
     """
     N, cut = _cut(N, cut)
-    if N % 2:
-        raise ValueError(f"N: got {N}; allowed: even")
+    _even(N)
     if covering not in (0, 1):
         raise ValueError(f"covering: got {covering!r}; allowed: 0, 1")
     dimers = [((i + covering) % N, (i + covering + 1) % N) for i in range(0, N, 2)]
@@ -87,8 +86,17 @@ def majumdar_ghosh(N, cut, *, covering=0):
 
 
 def majumdar_ghosh_energy(N, *, j1=1.0):
-    """Ground-state energy -3 N J1 / 8 of the Majumdar-Ghosh chain, open or periodic."""
-    return -0.375 * positive_integer("N", N) * j1
+    """Ground-state energy -3 N J1 / 8 of the Majumdar-Ghosh chain, open or periodic.
+
+    Parameters
+    ----------
+    N : int
+        Even.
+    j1 : float
+        Positive; the energy is in its units.
+    """
+    j1 = number_between("j1", j1, 0, np.inf, open_low=True)
+    return -0.375 * _even(_cut(N, 1)[0]) * j1
 
 
 def aklt(N, cut, *, boundary="periodic"):
@@ -217,9 +225,7 @@ def half_chain_edges(N):
     (construction in the spirit of Deng, Li and Das Sarma, Phys. Rev. X 7, 021021,
     2017).
     """
-    N, _ = _cut(N, 1)
-    if N % 2:
-        raise ValueError(f"N: got {N}; allowed: even")
+    N = _even(_cut(N, 1)[0])
     return [(i, i + N // 2) for i in range(N // 2)]
 
 
@@ -279,12 +285,18 @@ def lmg(N, cut, field=1.0, *, coupling=1.0):
     -------
     (min(cut, N - cut) + 1,) array
 
+    Raises
+    ------
+    ValueError
+        If five matrices of (cut + 1)(N - cut + 1) numbers do not fit in memory.
+
     Notes
     -----
     O(N) memory and O(N^2) time for the vector of a tridiagonal matrix, then singular
     values of a (cut + 1, N - cut + 1) matrix: below a second for 1000 sites.
     """
     N, cut = _cut(N, cut)
+    refuse_beyond_memory("N", N, 5 * 8 * (cut + 1) * (N - cut + 1))
     _, amplitudes = _dicke_ground_state(N, field, coupling)  # (N + 1,): sites down
     left, right = np.arange(cut + 1), np.arange(N - cut + 1)
     down = left[:, None] + right  # (left, right)
@@ -336,3 +348,10 @@ def _cut(N, cut, *, least=2):
     if positive_integer("cut", cut) >= N:
         raise ValueError(f"cut: got {cut}; allowed: an integer in [1, {N - 1}]")
     return int(N), int(cut)
+
+
+def _even(N):
+    """N, if it is even."""
+    if N % 2:
+        raise ValueError(f"N: got {N}; allowed: even")
+    return N

@@ -1,5 +1,7 @@
 """Refusal of work that would not fit in memory, before it is begun."""
 
+from decimal import Decimal
+
 
 def refuse_beyond_memory(name, value, needed):
     """Raise ValueError where `needed` bytes are more than are available.
@@ -16,6 +18,11 @@ def refuse_beyond_memory(name, value, needed):
     available = psutil.virtual_memory().available
     if needed > available:
         raise ValueError(
-            f"{name}: got {value!r}, which needs {needed:.3g} bytes; allowed: what "
+            f"{name}: got {value!r}, which needs {digits(needed)} bytes; allowed: what "
             f"fits in the {available:.3g} bytes available"
         )
+
+
+def digits(number):
+    """Three digits of a size in bytes, beyond the largest float too."""
+    return f"{Decimal(int(number)):.3g}"

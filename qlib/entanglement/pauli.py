@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from qlib.arguments import positive_integer
-from qlib.entanglement.memory import refuse_beyond_memory
+from qlib.entanglement.memory import digits, refuse_beyond_memory
 
 LARGEST_DENSE = 14  # sites: a real dense matrix of 2 GiB
 LARGEST_MASK = 62  # sites whose bits fit a signed 64-bit integer
@@ -48,6 +48,8 @@ class PauliSum:
         for term in self.terms:
             sites, letters, coefficient = _checked(term, num_sites)
             total[sites, letters] = total.get((sites, letters), 0.0) + coefficient
+            if not math.isfinite(total[sites, letters]):
+                raise _refusal(term, num_sites)
         terms = tuple(
             (letters, sites, total[sites, letters])
             for sites, letters in sorted(total)
@@ -112,7 +114,7 @@ class PauliSum:
         if self.num_sites > LARGEST_DENSE:
             raise ValueError(
                 f"num_sites: got {self.num_sites}, whose dense matrix takes "
-                f"{needed:.3g} bytes; allowed: at most {LARGEST_DENSE} "
+                f"{digits(needed)} bytes; allowed: at most {LARGEST_DENSE} "
                 f"(sparse() and exact.ground_state go further)"
             )
         refuse_beyond_memory("num_sites", self.num_sites, needed)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qlib.arguments import number_between, one_of, positive_integer
-from qlib.entanglement.memory import refuse_beyond_memory
+from qlib.entanglement.memory import digits, refuse_beyond_memory
 
 MOST_SITES = 20
 CANCELLED = 1e-14  # a cosh below this part of its exponentials is a rounded zero
@@ -92,7 +92,7 @@ class RBM:
         N = self.num_sites
         needed = 6 * 16 * 2**N
         if N > MOST_SITES:
-            got = f"{N}, which needs {needed:.3g} bytes"
+            got = f"{N}, which needs {digits(needed)} bytes"
             raise ValueError(f"num_sites: got {got}; allowed: at most {MOST_SITES}")
         refuse_beyond_memory("num_sites", N, needed)
         psi = _exponentials(self.visible_bias).reshape((2,) * N)

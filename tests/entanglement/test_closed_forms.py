@@ -234,6 +234,10 @@ def test_a_chain_of_no_two_sites_is_refused_by_name(form, N):
         (lambda: exact.lmg(6, 3, np.nan), "field"),
         (lambda: exact.graph_state(400, exact.half_chain_edges(400), 200), "cut"),
         (lambda: exact.haar_vector(60, 0), "N"),
+        (lambda: exact.haar_vector(2000, 0), "N"),
+        (lambda: exact.majumdar_ghosh_energy(7), "N"),
+        (lambda: exact.majumdar_ghosh_energy(6, j1=np.nan), "j1"),
+        (lambda: exact.lmg(10**6, 10**5), "N"),
     ],
 )
 def test_what_has_no_closed_form_is_refused_by_name(call, name):

@@ -386,6 +386,8 @@ def test_cuts_outside_the_chain_are_refused(cut):
 
 
 def test_bad_settings_are_refused_by_name():
+    with pytest.raises(ValueError, match="H: got ndarray; allowed: a PauliSum"):
+        ground_state(np.eye(4))
     with pytest.raises(ValueError, match="parity: got 0; allowed: None, 1, -1"):
         ground_state(models.tfim(8), parity=0)
     state = ground_state(models.tfim(8))

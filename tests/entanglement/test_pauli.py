@@ -134,6 +134,11 @@ def test_terms_that_are_no_pauli_strings_are_refused(term):
         PauliSum(3, [("Z", (0,), 1.0), term])
 
 
+def test_coefficients_that_add_up_to_no_number_are_refused():
+    with pytest.raises(ValueError, match=r"terms: got .* a finite real coefficient"):
+        PauliSum(1, [("Z", (0,), 1e308)] * 2)
+
+
 @pytest.mark.parametrize("num_sites", [0, -1, 2.0, True, None])
 def test_numbers_of_sites_below_one_are_refused(num_sites):
     with pytest.raises(ValueError, match="num_sites: got"):
@@ -141,8 +146,10 @@ def test_numbers_of_sites_below_one_are_refused(num_sites):
 
 
 def test_matrices_too_large_are_refused_with_their_bytes():
-    with pytest.raises(ValueError, match=r"num_sites: got 15, .* 8.59e\+09 bytes"):
+    with pytest.raises(ValueError, match=r"num_sites: got 15, .* 8.59e\+9 bytes"):
         PauliSum(15, [("Z", (0,), 1.0)]).matrix()
+    with pytest.raises(ValueError, match=r"num_sites: got 2000, .* 1.05e\+1205 bytes"):
+        PauliSum(2000, [("Z", (0,), 1.0)]).matrix()
     with pytest.raises(ValueError, match=r"num_sites: got 50, which needs .* bytes"):
         PauliSum(50, [("Z", (0,), 1.0)]).sparse()
     with pytest.raises(ValueError, match="num_sites: got 63; allowed: at most 62"):

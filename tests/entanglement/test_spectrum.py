@@ -172,11 +172,17 @@ def test_a_product_vector_is_recognised_at_every_cut():
         assert features(p).skewness == 0.0
 
 
+def test_the_gap_parts_the_two_lowest_entanglement_energies():
+    assert features([0.1, 0.6, 0.3]).gap == pytest.approx(np.log(2), rel=1e-14)
+    assert features([0.4, 0.2, 0.4]).gap == 0.0
+
+
 def test_the_rank_is_the_fewest_values_that_leave_at_most_epsilon():
     p = [0.01, 0.5, 0.04, 0.25, 0.2]
     epsilons = [0.0, 0.0099, 0.0101, 0.0501, 0.26, 0.49, 0.51, 0.99]
     assert [features(p, e).rank for e in epsilons] == [5, 5, 4, 3, 2, 2, 1, 1]
     assert features([0.25] * 4).rank == 4
+    assert features([0.25] * 4, 0.25).rank == 3  # the rest may be epsilon itself
 
 
 def test_moments_that_do_not_weigh_by_p_grow_with_the_cut_off():

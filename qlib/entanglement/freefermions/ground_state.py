@@ -10,6 +10,7 @@ import numpy as np
 from qlib.entanglement.freefermions.gaussian_state import GaussianState
 from qlib.entanglement.freefermions.jordan_wigner import quadratic_form
 from qlib.entanglement.freefermions.normal_modes import normal_modes
+from qlib.entanglement.pauli import PauliSum
 
 DEGENERATE = 1e-8  # of the bandwidth: the rule of exact diagonalisation
 
@@ -38,13 +39,16 @@ def ground_state(H, *, parity=None):
     Raises
     ------
     ValueError
-        If a term is not bilinear in the fermions, or the parity is none.
+        If H is no PauliSum, a term is not bilinear in the fermions, or the parity is
+        none.
 
     Notes
     -----
     O(N^3). Energies are accurate to rounding times the bandwidth; gaps of open chains
     whose Majorana couplings form paths to rounding times themselves, however small.
     """
+    if not isinstance(H, PauliSum):
+        raise ValueError(f"H: got {type(H).__name__}; allowed: a PauliSum")
     if parity not in (None, 1, -1):
         raise ValueError(f"parity: got {parity!r}; allowed: None, 1, -1")
     form = quadratic_form(H)

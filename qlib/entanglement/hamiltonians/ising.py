@@ -53,8 +53,8 @@ def xy(N, gamma=1.0, field=1.0, *, coupling=1.0, boundary="open"):
     γ = 1 is the Ising chain in other letters (bonds of XX, field along
     Z), γ = 0 the XX chain. Critical at |h| = J for γ ≠ 0 (central charge 1/2) and on
     γ = 0, |h| < J (central charge 1); gapped elsewhere, ordered for |h| < J. On the
-    circle h² + γ² = J² the ring has product ground states of energy −N J. Commutes with
-    Π_i Z_i, and for γ = 0 with Σ_i Z_i. Free fermions.
+    circle h² + γ² J² = J² the ring has product ground states of energy −N J. Commutes
+    with Π_i Z_i, and for γ = 0 with Σ_i Z_i. Free fermions.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def lmg(N, field=1.0, *, coupling=1.0):
     References
     ----------
     H. J. Lipkin, N. Meshkov, A. J. Glick, Nuclear Physics 62, 188 (1965); entropy:
-    J. I. Latorre, R. Orús, E. Rico, J. Vidal, Phys. Rev. A 71, 064101 (2005).
+    T. Barthel, S. Dusuel, J. Vidal, Phys. Rev. Lett. 97, 220402 (2006).
     """
     N, _ = chain(N, "open")
     pairs = list(combinations(range(N), 2))
