@@ -182,6 +182,14 @@ def test_product_ground_state_has_bond_dimension_one():
     assert result.bond_dims == [1] * 19
 
 
+@pytest.mark.parametrize("terms", [(), (("", (), 2.5),)], ids=["zero", "constant"])
+def test_no_interaction_at_all_leaves_a_product(terms):
+    result = dmrg(PauliSum(5, terms))
+    assert result.energy == pytest.approx(sum(term[2] for term in terms), abs=1e-12)
+    assert result.bond_dims == [1] * 4
+    assert result.converged
+
+
 def test_two_sites_are_solved_at_once():
     result = dmrg(models.heisenberg(2))
     assert result.energy == pytest.approx(-0.75, abs=1e-12)

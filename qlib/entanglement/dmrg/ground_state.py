@@ -247,7 +247,8 @@ def _split(theta, max_bond_dim, truncation, operators, mixing):
         for operator in operators[1:]:
             reached = apply(operator, theta)
             added += reached @ reached.conj().T
-        density += mixing / np.trace(added).real * added
+        weight = np.trace(added).real
+        density += mixing / (weight or 1.0) * added
         rank = len(density)
     weights, vectors = np.linalg.eigh(density)
     weights, vectors = weights[: -rank - 1 : -1], vectors[:, : -rank - 1 : -1]
