@@ -79,6 +79,27 @@ def test_free_families_agree_with_free_fermions_and_the_others_are_refused(name)
 
 
 @pytest.mark.parametrize("name", [n for n, f in FAMILIES.items() if f.free])
+def test_sector_of_free_families_holds_the_lowest_state_at_every_size(name):
+    for family, parameters in _draws(name, 1):
+        for N in (4, 10, 16, 64):
+            H = family.build(N, **parameters)
+            parity = family.parity(N, parameters)
+            named = freefermions.ground_state(H, parity=parity).energy
+            other = freefermions.ground_state(H, parity=-parity).energy
+            assert named < other + 1e-11 * N
+
+
+def test_odd_blocks_of_flip_symmetric_chains_have_every_probability_twice():
+    for name, family in FAMILIES.items():
+        _, parameters = next(_draws(name))
+        sector = family.sector(6, parameters)
+        if sector.sz == 0 and sector.x_parity:
+            psi = exact.ground_state(family.build(6, **parameters), 2, sector).vector
+            values = schmidt_values(psi, 3)
+            assert np.allclose(values[::2], values[1::2], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [n for n, f in FAMILIES.items() if f.free])
 def test_entropy_of_free_families_grows_as_their_phase_says(name):
     """By c/6 ln sin(πl/N) for each end of the block (Calabrese, Cardy 2004), or not."""
     if name == "random_xx":  # a law of averages, not of one sample
