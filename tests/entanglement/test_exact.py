@@ -7,7 +7,7 @@ import pytest
 
 from qlib.entanglement import PauliSum
 from qlib.entanglement import hamiltonians as models
-from qlib.entanglement.exact import Sector, ground_state, spectrum
+from qlib.entanglement.exact import Sector, ground_state, lanczos, spectrum
 
 MODELS = {
     "tfim": models.tfim(7, 1.0, 0.8),
@@ -190,6 +190,20 @@ def test_close_levels_of_like_symmetry_are_parted(splitting, copies):
     np.testing.assert_allclose(found.energies, exact[:copies], rtol=0, atol=1e-12)
     overlap = abs(np.vdot(vectors[:, 0], found.vector))
     assert overlap == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 3, 10])
+@pytest.mark.parametrize("name", ["xxz ring", "cluster ring in a field", "xy"])
+def test_a_second_pass_rebuilds_the_krylov_vectors_that_were_not_kept(
+    name, kept, monkeypatch
+):
+    H = MODELS[name]
+    whole = ground_state(H, k=4)
+    monkeypatch.setattr(lanczos, "KEPT", kept << (H.num_sites - 1))  # of each parity
+    again = ground_state(H, k=4)
+    assert again.products > whole.products
+    np.testing.assert_allclose(again.energies, whole.energies, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(again.vector, whole.vector, rtol=0, atol=1e-12)
 
 
 def test_majumdar_ghosh_energy_is_three_eighths_a_site():

@@ -1,7 +1,7 @@
 """A Hamiltonian on the states of one symmetry sector, as an operator of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 
 import numpy as np
@@ -43,17 +43,19 @@ def blocks(H, sector, space):
 
     Without a sector, a Hamiltonian that conserves Π X or Π Z falls into two blocks of
     half the size, in which levels of different parity, near-degenerate in an ordered
-    phase, cannot mix.
+    phase, cannot mix; so does the sector sz = 0 of one that conserves Π X.
     """
     strings = H.masks()
-    if sector is not None and sector != Sector():
+    sector, halving = Sector() if sector is None else sector, None
+    if sector in (Sector(), Sector(sz=0)) and conserves_parity(strings[1]):
+        halving = "x_parity"
+    elif sector == Sector() and conserves_parity(strings[0]):
+        halving = "z_parity"
+    if halving:
+        parts = [replace(sector, **{halving: sign}) for sign in (1, -1)]
+        return [_block(H.num_sites, strings, part, space) for part in parts]
+    if sector != Sector():
         return [_block(H.num_sites, strings, sector, space)]
-    for name, masks in (("x_parity", strings[1]), ("z_parity", strings[0])):
-        if conserves_parity(masks):
-            return [
-                _block(H.num_sites, strings, Sector(**{name: sign}), space)
-                for sign in (1, -1)
-            ]
     return [Block(StringSum(H.num_sites, *strings, space), lambda psi: psi)]
 
 

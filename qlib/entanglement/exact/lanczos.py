@@ -8,7 +8,7 @@ from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 
 FIRST_LOOK, NEXT_LOOK = 12, 8  # steps to the first and second tridiagonal problem
 FURTHER = 0.8  # of the steps that convergence at the last rate would take
-KEPT = 1 << 16  # entries of a vector up to which the Krylov basis is kept
+KEPT = 1 << 23  # entries of Krylov vectors kept for the Ritz vector: 64 MiB
 TINY = 1e-300  # stands for zero in a logarithm
 BREAKDOWN = 500  # in units of rounding and of the operator's size
 
@@ -39,8 +39,9 @@ class Lanczos:
     No vector but the last two is made orthogonal. That is enough for the lowest level:
     orthogonality is lost only along Ritz vectors that have converged to rounding
     (C. C. Paige, J. Inst. Math. Appl. 18, 341 (1976)), and the iteration ends before.
-    Up to 2^16 entries the basis is kept; beyond, a second pass of the same recurrence
-    adds up the Ritz vector, so that memory is five vectors.
+    As many Krylov vectors are kept as fit in 64 MiB of float64: all of them up to
+    N = 16. To those that are not, a second pass of the same recurrence goes on when the
+    Ritz vector is added up.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class Lanczos:
     def __init__(self, operator, start, found=()):
         self.operator, self.space, self.found = operator, operator.space, list(found)
         self.room = operator.dimension - len(self.found)
-        self.alphas, self.betas = [], []
+        self.alphas, self.betas, self._scale = [], [], 0.0
         self.products = 0
         self.exhausted = self.room < 1
         if self.exhausted:
@@ -63,8 +64,8 @@ class Lanczos:
         for _ in range(2):  # the second removes what rounding left of the first
             self._project(start)
             start /= self.space.norm(start)
-        self.basis = [start] if operator.dimension <= KEPT else None
-        self.start, self.last, self.current, self.spare = start, None, start, None
+        self.most_kept = max(1, KEPT // operator.dimension)
+        self.basis, self.last, self.current, self.spare = [start], None, start, None
 
     def _project(self, psi):
         for state in self.found:
@@ -84,37 +85,36 @@ class Lanczos:
 
     def step(self):
         """Enlarge the Krylov space by one vector; one product H|psi>."""
-        spare = self._unless_start(self.spare)
-        vector = self._next(self.current, self.last, spare, len(self.alphas))
+        steps = len(self.alphas)
+        vector = self._next(self.current, self.last, self._overwritten(), steps)
         beta = self.space.norm(vector)
-        scale = max(map(abs, self.alphas)) + max(self.betas, default=0.0)
+        self._scale = max(self._scale, abs(self.alphas[-1]) + beta)
         eps = self.space.eps
-        if beta <= BREAKDOWN * eps * scale:
+        if beta <= BREAKDOWN * eps * self._scale:
             self.exhausted, beta = True, 0.0
-        elif len(self.alphas) >= self.room and beta <= eps**0.5 * scale:
+        elif steps + 1 >= self.room and beta <= eps**0.5 * self._scale:
             self.exhausted = True  # not where orthogonality is lost and beta is large
         self.betas.append(beta)
         if self.exhausted:
             return
         vector /= beta
-        if self.basis is None:
+        if steps > self.most_kept:
             self.spare = self.last
-        else:
+        if steps + 1 < self.most_kept:
             self.basis.append(vector)
         self.last, self.current = self.current, vector
 
-    def _unless_start(self, vector):
-        """A vector that may be overwritten."""
-        if vector is None or vector is self.start:
-            return self.space.empty(self.operator.dimension)
-        return vector
+    def _overwritten(self):
+        """A vector for the next product: one no longer needed, or a new one."""
+        vector, self.spare = self.spare, None
+        return self.space.empty(self.operator.dimension) if vector is None else vector
 
     def ritz(self):
         """The lowest Ritz value and how far it can be trusted."""
         alphas, betas = np.array(self.alphas), np.array(self.betas)
         top = min(1, len(alphas) - 1)
         values, vectors = eigh_tridiagonal(
-            alphas, betas[:-1], select="i", select_range=(0, top)
+            alphas, betas[:-1], select="i", select_range=(0, top), check_finite=False
         )
         self._coefficients = vectors[:, 0]
         reach = betas.copy()
@@ -172,21 +172,16 @@ class Lanczos:
     def ritz_vector(self):
         """The lowest Ritz vector of the last `ritz()`, normalised."""
         weights = self._coefficients.tolist()
-        if self.basis is not None:
-            psi = self.space.zeros(self.operator.dimension)
-            for weight, vector in zip(weights, self.basis, strict=False):
-                self.space.add(psi, weight, vector)
-        else:
-            psi = self._second_pass(weights)
-        psi /= self.space.norm(psi)
-        return psi
-
-    def _second_pass(self, weights):
-        psi = weights[0] * self.start
-        current, last, spare = self.start, None, None
-        for step, weight in enumerate(weights[1:]):
-            vector = self._next(current, last, self._unless_start(spare), step)
-            vector /= self.betas[step]
+        psi = self.space.zeros(self.operator.dimension)
+        for weight, vector in zip(weights, self.basis, strict=False):
             self.space.add(psi, weight, vector)
-            spare, last, current = last, current, vector
+        last, current = [None, *self.basis][-2:]
+        for step in range(len(self.basis), len(weights)):
+            vector = self._next(current, last, self._overwritten(), step - 1)
+            vector /= self.betas[step - 1]
+            self.space.add(psi, weights[step], vector)
+            if step > self.most_kept + 1:
+                self.spare = last
+            last, current = current, vector
+        psi /= self.space.norm(psi)
         return psi
