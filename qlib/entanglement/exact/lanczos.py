@@ -8,7 +8,7 @@ from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 
 FIRST_LOOK, NEXT_LOOK = 12, 8  # steps to the first and second tridiagonal problem
 FURTHER = 0.8  # of the steps that convergence at the last rate would take
-KEPT = 1 << 23  # entries of Krylov vectors kept for the Ritz vector: 64 MiB
+KEPT = 1 << 22  # entries of Krylov vectors kept for the Ritz vector: 32 MiB
 TINY = 1e-300  # stands for zero in a logarithm
 BREAKDOWN = 500  # in units of rounding and of the operator's size
 
@@ -39,9 +39,9 @@ class Lanczos:
     No vector but the last two is made orthogonal. That is enough for the lowest level:
     orthogonality is lost only along Ritz vectors that have converged to rounding
     (C. C. Paige, J. Inst. Math. Appl. 18, 341 (1976)), and the iteration ends before.
-    As many Krylov vectors are kept as fit in 64 MiB of float64: all of them up to
-    N = 16. To those that are not, a second pass of the same recurrence goes on when the
-    Ritz vector is added up.
+    As many Krylov vectors are kept as fit in 32 MiB of float64, which at N = 16 are 128
+    of a parity. For the rest a second pass of the same recurrence goes on when the Ritz
+    vector is added up.
 
     Parameters
     ----------
