@@ -86,7 +86,7 @@ class PlainNetwork(_FromParameters):
     lr, weight_decay : float
     """
 
-    def __init__(self, *, hidden=32, members=5, steps=600, lr=1e-2, weight_decay=1e-2):
+    def __init__(self, *, hidden=32, members=5, steps=600, lr=1e-2, weight_decay=0.3):
         self.hidden = positive_integer("hidden", hidden)
         self.members = positive_integer("members", members)
         self.steps = positive_integer("steps", steps)
@@ -135,7 +135,7 @@ class BoostedTrees(_FromParameters):
     lr : float
     """
 
-    def __init__(self, *, members=5, trees=200, depth=3, lr=0.1):
+    def __init__(self, *, members=5, trees=200, depth=4, lr=0.1):
         self.members = positive_integer("members", members)
         self.trees = positive_integer("trees", trees)
         self.depth = positive_integer("depth", depth)

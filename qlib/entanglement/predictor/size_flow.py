@@ -65,7 +65,7 @@ class SizeFlow:
 
     needs_diagonalisation = True
 
-    def __init__(self, *, hidden=16, members=5, steps=400, lr=1e-2, weight_decay=1e-2):
+    def __init__(self, *, hidden=16, members=5, steps=200, lr=1e-2, weight_decay=1e-2):
         self.hidden = positive_integer("hidden", hidden)
         self.members = positive_integer("members", members)
         self.steps = positive_integer("steps", steps)

@@ -1,0 +1,401 @@
+"""Predictors of entropies at doubled sizes: laws they keep, and what they promise."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from qlib.entanglement import freefermions
+from qlib.entanglement.dataset import FAMILIES
+from qlib.entanglement.dataset.storage import CUTS, TABLE, Dataset
+from qlib.entanglement.predictor import (
+    BoostedTrees,
+    CalabreseCardy,
+    Doublings,
+    ExponentialIncrements,
+    LinearInLogSize,
+    PlainNetwork,
+    SameAsLargest,
+    SizeFlow,
+)
+from qlib.entanglement.predictor.calibration import (
+    Support,
+    conformal_quantile,
+    folds,
+)
+from qlib.entanglement.predictor.networks import apply, draw_weights, minimise
+
+SIZES = (4, 8, 16)
+SMALL = {
+    PlainNetwork: dict(steps=40, hidden=8, members=3),
+    BoostedTrees: dict(trees=10, members=3),
+    SizeFlow: dict(steps=60, hidden=8, members=3),
+}
+BASELINES = (SameAsLargest, LinearInLogSize, CalabreseCardy, ExponentialIncrements)
+METHODS = (*BASELINES, *SMALL)
+
+
+def make(method):
+    return method(**SMALL.get(method, {}))
+
+
+def chains(entropy, *, sizes=SIZES, boundary="open", family=None):
+    """Points with S(l, N) = `entropy(l, N)` for arrays of points; C = S, E ~ 1 / N."""
+    half = np.stack([entropy(n // 2, n) for n in sizes], axis=1)
+    quarter = np.stack([entropy(n // 4, n) for n in sizes], axis=1)
+    count = len(half)
+    family = np.array([f"family {k % 5}" for k in range(count)])
+    gap = np.outer(np.ones(count), 1 / np.array(sizes))
+    parameters = tuple({"x": float(k), "boundary": boundary} for k in range(count))
+    phase = np.array(["critical"] * count)
+    return Doublings(sizes, family, phase, parameters, half, half, quarter, gap)
+
+
+def conformal(central_charge, constant=0.2):
+    """Calabrese and Cardy's entropies of open chains, for arrays of c."""
+
+    def entropy(cut, size):
+        chord = 2 * size / np.pi * np.sin(np.pi * cut / size)
+        return central_charge / 6 * np.log(chord) + constant
+
+    return entropy
+
+
+def saturating(length):
+    """Entropies whose increments by a doubling are exp(−N/ξ), for arrays of ξ."""
+
+    def entropy(cut, size):
+        below = [4 * 2**k for k in range(int(np.log2(2 * cut / 4)))]
+        return 0.3 + sum((np.exp(-n / length) for n in below), np.zeros_like(length))
+
+    return entropy
+
+
+@pytest.fixture(scope="module")
+def ising():
+    """Free families near and far from criticality, solved at 4, 8, 16, 32 and 64."""
+    rng, rows = np.random.default_rng(3), []
+    names = [
+        "tfim_paramagnet",
+        "tfim_ferromagnet",
+        "tfim_critical",
+        "xy_paramagnet",
+        "xy_critical",
+        "cluster_paramagnet",
+        "cluster_critical",
+    ]
+    sizes = (*SIZES, 32, 64)
+    for name in names * 10:
+        family = FAMILIES[name]
+        parameters = family.draw(rng)
+        measured = []
+        for size in sizes:
+            parity = family.parity(size, parameters)
+            H = family.build(size, **parameters)
+            state = freefermions.ground_state(H, parity=parity)
+            half = state.features(size // 2)
+            quarter = state.features(size // 4).entropy
+            measured.append((half.entropy, half.capacity, quarter, state.gap))
+        rows.append((name, family.phase, parameters, measured))
+    family, phase, parameters, measured = zip(*rows, strict=True)
+    parts = np.moveaxis(np.array(measured), 2, 0)  # (feature, point, size)
+    return Doublings(sizes, np.array(family), np.array(phase), parameters, *parts)
+
+
+def known(points):
+    return points.up_to(3)
+
+
+@pytest.mark.parametrize("method", [LinearInLogSize, CalabreseCardy])
+@pytest.mark.parametrize("boundary", ["open", "periodic"])
+def test_conformal_entropies_are_continued_exactly(method, boundary):
+    charge = np.linspace(0.5, 2, 20)
+    factor = 2 if boundary == "periodic" else 1  # a ring has two ends to its block
+    points = chains(conformal(factor * charge), boundary=boundary)
+    for prediction in method().fit(points).predict(points, 4):
+        truth = conformal(factor * charge)(prediction.size // 2, prediction.size)
+        assert prediction.value == pytest.approx(truth, abs=1e-12)
+
+
+def test_an_area_law_reached_is_continued_exactly_by_doing_nothing():
+    constant = np.linspace(0, 1, 20)
+    points = chains(lambda cut, size: constant)
+    for method in BASELINES:
+        for prediction in method().fit(points).predict(points, 3):
+            assert prediction.value == pytest.approx(constant, abs=1e-14)
+
+
+def test_increments_that_fall_as_exp_minus_size_over_length_are_continued_exactly():
+    length = np.geomspace(0.5, 500, 20)
+    points = chains(saturating(length))
+    for prediction in ExponentialIncrements().fit(points).predict(points, 3):
+        truth = saturating(length)(prediction.size // 2, prediction.size)
+        assert prediction.value == pytest.approx(truth, abs=1e-12)
+
+
+def test_entropies_that_stand_still_stay_where_they_are_in_the_size_flow(ising):
+    flow = make(SizeFlow).fit(known(ising))
+    constant = np.linspace(0, 1, 20)
+    still = chains(lambda cut, size: constant)
+    for prediction in flow.predict(still, 3):
+        assert prediction.value == pytest.approx(constant, abs=1e-14)
+
+
+def test_the_size_flow_is_the_same_after_a_shift_of_all_entropies(ising):
+    """An edge mode or a cat state adds ln 2 at every size."""
+    train = known(ising)
+    shifted = Doublings(
+        train.sizes,
+        train.family,
+        train.phase,
+        train.parameters,
+        train.entropy + np.log(2),
+        train.capacity,
+        train.quarter + np.log(2),
+        train.gap,
+    )
+    flow = make(SizeFlow).fit(train)
+    for first, second in zip(flow.predict(train), flow.predict(shifted), strict=True):
+        assert second.value == pytest.approx(first.value + np.log(2), abs=1e-12)
+
+
+def test_the_size_flow_never_leaves_the_cone_of_its_factors(ising):
+    """−1 < a < 2: no answer beyond a volume law in either direction."""
+    flow = make(SizeFlow).fit(known(ising))
+    last = ising.entropy[:, 2] - ising.entropy[:, 1]
+    (step,) = flow.predict(known(ising), 1)
+    ratio = (step.value - ising.entropy[:, 2]) / last
+    assert (ratio > -1).all()
+    assert (ratio < 2).all()
+
+
+def test_the_size_flow_beats_doing_nothing_and_the_line_on_free_fermions(ising):
+    """At 64 sites, on points it was not trained on."""
+    odd = np.arange(len(ising)) // 7 % 2 == 1
+    train, asked, truth = known(ising.take(~odd)), known(ising.take(odd)), ising.entropy
+    errors = {}
+    for method in (SizeFlow, SameAsLargest, LinearInLogSize):
+        *_, at_64 = method().fit(train).predict(asked, 2)
+        errors[method] = np.abs(at_64.value - truth[odd, 4]).mean()
+    assert errors[SizeFlow] < 0.5 * errors[SameAsLargest]
+    assert errors[SizeFlow] < 0.5 * errors[LinearInLogSize]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_seed_repeated_gives_equal_predictions_and_leaves_torch_alone(method, ising):
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first, second = (
+        make(method).fit(known(ising), seed=4).predict(known(ising)) for _ in range(2)
+    )
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.value, other.value)
+        np.testing.assert_array_equal(one.low, other.low)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_predictions_do_not_depend_on_the_other_points_asked(method, ising):
+    fitted = make(method).fit(known(ising))
+    together = fitted.predict(known(ising))
+    for place in (0, 33, 69):
+        alone = fitted.predict(known(ising.take([place])))
+        for one, all_of_them in zip(alone, together, strict=True):
+            assert one.value[0] == pytest.approx(all_of_them.value[place], abs=1e-12)
+            assert one.inside[0] == all_of_them.inside[place]
+
+
+@pytest.mark.parametrize("method", [*METHODS[:3], *SMALL])
+def test_intervals_hold_their_values_and_widen_with_confidence_and_doublings(
+    method, ising
+):
+    fitted = make(method).fit(known(ising))
+    narrow = fitted.predict(known(ising), 2, confidence=0.5)
+    wide = fitted.predict(known(ising), 2, confidence=0.9)
+    for one, other in zip(narrow, wide, strict=True):
+        assert (one.low <= one.value).all()
+        assert (one.value <= one.high).all()
+        assert (other.low <= one.low).all()
+        assert (other.high >= one.high).all()
+    assert (wide[1].high - wide[1].low >= wide[0].high - wide[0].low - 1e-12).all()
+
+
+def test_the_law_through_three_sizes_has_no_interval(ising):
+    (step,) = ExponentialIncrements().fit(known(ising)).predict(known(ising), 1)
+    assert np.isnan(step.low).all()
+    assert not step.covers(step.value).any()
+
+
+@pytest.mark.parametrize("method", [PlainNetwork, BoostedTrees])
+def test_parameters_alone_are_outside_at_every_size_not_trained_on(method, ising):
+    fitted = make(method).fit(known(ising))
+    assert not any(step.inside.any() for step in fitted.predict(known(ising), 2))
+    (at_16,) = fitted.predict(known(ising).up_to(2), 1)
+    assert at_16.inside.all()
+
+
+def test_parameters_alone_are_outside_in_a_family_not_trained_on(ising):
+    cluster = np.char.startswith(ising.family, "cluster")
+    fitted = make(PlainNetwork).fit(known(ising.take(~cluster)))
+    (at_16,) = fitted.predict(ising.up_to(2), 1)
+    np.testing.assert_array_equal(at_16.inside, ~cluster)
+
+
+def test_a_gap_that_grows_is_outside_of_the_size_flow(ising):
+    points = known(ising)
+    flow = make(SizeFlow).fit(points)
+    odd = Doublings(
+        points.sizes,
+        points.family,
+        points.phase,
+        points.parameters,
+        points.entropy,
+        points.capacity,
+        points.quarter,
+        points.gap[:, ::-1] * 10.0 ** np.arange(3),
+    )
+    assert flow.predict(points, 1)[0].inside.all()
+    assert not flow.predict(odd, 1)[0].inside.any()
+
+
+def test_conformal_quantile_covers_new_scores_as_promised():
+    """Mean coverage of 2000 draws of 49 scores, whose law is Beta: five sigma."""
+    rng = np.random.default_rng(0)
+    covered = [
+        rng.uniform() <= conformal_quantile(rng.uniform(size=49), 0.9)
+        for _ in range(2000)
+    ]
+    assert abs(np.mean(covered) - 0.9) < 5 * np.sqrt(0.9 * 0.1 / 2000)
+
+
+def test_too_few_scores_bound_nothing():
+    assert conformal_quantile(np.arange(8), 0.9) == np.inf
+    assert conformal_quantile(np.arange(9), 0.9) == 8
+    assert conformal_quantile([], 0.9) == np.inf
+
+
+def test_folds_keep_groups_together_and_differ_by_one_group_at_most():
+    groups = np.repeat(list("abcdefg"), [1, 5, 2, 3, 1, 1, 4])
+    fold = folds(groups, 3, 0)
+    per_group = [set(fold[groups == name]) for name in "abcdefg"]
+    assert all(len(found) == 1 for found in per_group)
+    sizes = np.bincount([found.pop() for found in per_group])
+    assert sizes.min() == 2
+    assert sizes.max() == 3
+
+
+def test_support_holds_what_it_was_given_and_not_what_is_far():
+    inputs = np.random.default_rng(0).normal(size=(50, 3))
+    support = Support(inputs)
+    assert support.holds(inputs).all()
+    assert not support.holds(inputs + 100).any()
+
+
+def test_members_of_an_ensemble_train_as_if_alone():
+    x = torch.linspace(-1, 1, 20, dtype=torch.float64)[:, None]
+    together = draw_weights(3, (1, 4, 1), torch.Generator().manual_seed(0))
+    alone = [weight[1:2].detach().clone().requires_grad_() for weight in together]
+    for weights in (together, alone):
+
+        def losses(weights=weights):
+            return (apply(weights, x) - x**2).square().mean(dim=(1, 2))
+
+        minimise(weights, losses, steps=30, lr=1e-2, weight_decay=1e-2)
+    for joint, single in zip(together, alone, strict=True):
+        torch.testing.assert_close(joint[1:2], single, rtol=1e-12, atol=1e-14)
+
+
+def test_early_stopping_ends_with_the_weights_of_the_least_validation_loss():
+    """Training drives the output to 1, validation wants 0.3."""
+    weights = draw_weights(2, (1, 1), torch.Generator().manual_seed(0))
+    x, seen = torch.ones((1, 1), dtype=torch.float64), []
+
+    def losses(target=1.0):
+        return (apply(weights, x)[:, 0, 0] - target).square()
+
+    def validation():
+        seen.append(losses(0.3))
+        return seen[-1]
+
+    options = dict(steps=300, lr=1e-2, weight_decay=0.0)
+    minimise(weights, losses, validation=validation, every=1, **options)
+    least = torch.stack(seen).min(dim=0).values
+    torch.testing.assert_close(losses(0.3).detach(), least.detach())
+
+
+def dataset(rows):
+    """A `Dataset` of rows (point, family, size, gap, degenerate), S = 10 N + cut."""
+    table, cuts = [], []
+    for number, (point, family, size, gap, degenerate) in enumerate(rows):
+        given = json.dumps({"field": point / 2, "boundary": "open"})
+        where = (point, family, "gapped", size, "open", given)
+        table.append((*where, 0.0, gap, "{}", degenerate, 0, "1"))
+        for cut in range(1, size):
+            value = np.nan if degenerate else 10.0 * size + cut
+            cuts.append((number, cut, *[value] * 7))
+    frames = [pd.DataFrame(table, columns=TABLE), pd.DataFrame(cuts, columns=CUTS)]
+    return Dataset(*frames, np.empty(0), np.zeros(len(cuts) + 1, np.int64))
+
+
+def test_points_of_a_dataset_line_up_over_sizes_and_degenerate_ones_are_left_out():
+    rows = [(0, "a", 16, 0.3, False), (1, "b", 8, 0.2, False), (0, "a", 4, 0.5, False)]
+    rows += [(1, "b", 16, 0.1, True), (2, "c", 4, 0.9, False), (0, "a", 8, 0.4, False)]
+    rows += [(1, "b", 4, 0.3, False), (2, "c", 16, 0.7, False), (2, "c", 8, 0.8, False)]
+    points = Doublings.from_dataset(dataset(rows), SIZES)
+    assert points.family.tolist() == ["a", "c"]
+    assert points.parameters[1] == {"field": 1.0, "boundary": "open"}
+    assert points.entropy[0].tolist() == [42, 84, 168]
+    assert points.quarter[1].tolist() == [41, 82, 164]
+    assert points.gap.tolist() == [[0.5, 0.4, 0.3], [0.9, 0.8, 0.7]]
+
+
+def test_sizes_not_in_the_dataset_are_refused():
+    with pytest.raises(ValueError, match=r"sizes: got \(8, 16\); allowed: .* \[4, 8\]"):
+        Doublings.from_dataset(
+            dataset([(0, "a", 4, 1.0, False), (0, "a", 8, 1.0, False)]), (8, 16)
+        )
+
+
+@pytest.mark.parametrize("sizes", [(4,), (4, 8, 12), (2, 4), (8, 4), (4.5, 9)])
+def test_sizes_that_do_not_double_are_refused(sizes):
+    with pytest.raises(ValueError, match="sizes: got"):
+        chains(lambda cut, size: np.zeros(3), sizes=sizes)
+
+
+@pytest.mark.parametrize("name", ["entropy", "capacity", "quarter", "gap"])
+@pytest.mark.parametrize("bad", [np.nan, -1.0])
+def test_features_that_are_no_features_are_refused_by_name(name, bad, ising):
+    parts = {key: getattr(ising, key).copy() for key in vars(ising) if key == name}
+    parts[name][3, 1] = bad
+    rest = {key: value for key, value in vars(ising).items() if key != name}
+    with pytest.raises(ValueError, match=f"{name}: got an array"):
+        Doublings(**rest, **parts)
+
+
+def test_no_points_and_points_of_unequal_number_are_refused(ising):
+    with pytest.raises(ValueError, match="family, phase, parameters: got 0"):
+        ising.take([])
+    parts = vars(ising) | {"family": ising.family[1:]}
+    with pytest.raises(ValueError, match="family, phase, parameters: got"):
+        Doublings(**parts)
+
+
+def test_fewer_families_than_members_are_refused(ising):
+    with pytest.raises(ValueError, match=r"groups: got 1; allowed: at least 5"):
+        SizeFlow().fit(known(ising.take(ising.family == "tfim_critical")))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("doublings", [0, -1, 1.5, True])
+def test_a_number_of_doublings_that_is_none_is_refused(method, doublings, ising):
+    fitted = make(method).fit(known(ising))
+    with pytest.raises(ValueError, match="doublings: got"):
+        fitted.predict(known(ising), doublings)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.5, np.nan])
+def test_a_confidence_that_is_none_is_refused(confidence):
+    with pytest.raises(ValueError, match="confidence: got"):
+        conformal_quantile([1.0, 2.0], confidence)
