@@ -1,5 +1,6 @@
 """Ensembles of small networks, trained as one batch in double precision."""
 
+from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
@@ -49,6 +50,22 @@ def minimise(weights, losses, *, steps, lr, weight_decay, validation=None, every
         As `losses`. Every member ends with the weights of its least value, looked at
         every `every` steps: early stopping.
     """
+    with _one_thread():
+        _descend(weights, losses, steps, lr, weight_decay, validation, every)
+
+
+@contextmanager
+def _one_thread():
+    """Matrices this small only wait for a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _descend(weights, losses, steps, lr, weight_decay, validation, every):
     optimiser = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     best, lowest = [weight.detach().clone() for weight in weights], None
