@@ -364,6 +364,18 @@ def test_sizes_that_do_not_double_are_refused(sizes):
         chains(lambda cut, size: np.zeros(3), sizes=sizes)
 
 
+@pytest.mark.parametrize("method", [*BASELINES, SizeFlow])
+def test_two_sizes_are_refused_where_a_third_is_learnt_from(method, ising):
+    with pytest.raises(ValueError, match=r"sizes: got \(4, 8\); allowed: at least 3"):
+        make(method).fit(ising.up_to(2))
+
+
+def test_two_sizes_are_refused_where_a_law_goes_through_three(ising):
+    fitted = ExponentialIncrements().fit(known(ising))
+    with pytest.raises(ValueError, match="sizes: got"):
+        fitted.predict(ising.up_to(2))
+
+
 @pytest.mark.parametrize("name", ["entropy", "capacity", "quarter", "gap"])
 @pytest.mark.parametrize("bad", [np.nan, -1.0])
 def test_features_that_are_no_features_are_refused_by_name(name, bad, ising):

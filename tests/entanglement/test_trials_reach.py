@@ -1,5 +1,6 @@
 """The comparison of predictors at 32 and 64 sites judges what it is given."""
 
+from functools import cache
 from itertools import count
 
 import numpy as np
@@ -45,13 +46,14 @@ def stage():
         reach.SIZES, np.array(family), np.array(phase), parameters, *parts
     )
     test = every.take(slice(60, None))
-    truth = [
-        [reach.true_entropy(name, given, size)[0] for size in reach.TARGETS]
-        for name, given in zip(test.family, test.parameters, strict=True)
+    told = list(zip(test.family, test.parameters, strict=True))
+    answers = [
+        [truth(name, tuple(given.items()), size) for size in reach.TARGETS]
+        for name, given in told
     ]
     nothing = np.zeros(len(test))
     return reach.Stage(
-        every.take(slice(60)), test, np.array(truth), nothing, left_out={}
+        every.take(slice(60)), test, np.array(answers), nothing, left_out={}
     )
 
 
@@ -78,7 +80,14 @@ class Told:
 
     def _value(self, points, size):
         told = zip(points.family, points.parameters, strict=True)
-        return self.wrong + np.array([reach.true_entropy(*p, size)[0] for p in told])
+        return self.wrong + np.array(
+            [truth(p, tuple(q.items()), size) for p, q in told]
+        )
+
+
+@cache
+def truth(name, parameters, size):
+    return reach.true_entropy(name, dict(parameters), size)[0]
 
 
 class RandomNumbers(SizeFlow):

@@ -33,14 +33,14 @@ class Extrapolation:
         -------
         self
         """
-        known, truth = train.up_to(len(train.sizes) - 1), train.entropy[:, -1]
+        known = train.with_sizes(3).up_to(len(train.sizes) - 1)
         scale = _last_increment(known)
         self._largest = float(scale.max())
         if len(known.sizes) < self._sizes:
             self._scores = None
             return self
         value = known.entropy[:, -1] + self._increments(known, 1)[:, 0]
-        self._scores = np.abs(truth - value) / (scale + FLOOR)
+        self._scores = np.abs(train.entropy[:, -1] - value) / (scale + FLOOR)
         return self
 
     def predict(self, points, doublings=2, *, confidence=CONFIDENCE):
@@ -58,6 +58,7 @@ class Extrapolation:
             Inside: the last known increment is no larger than any calibrated on.
         """
         doublings = positive_integer("doublings", doublings)
+        points = points.with_sizes(self._sizes)
         increments = self._increments(points, doublings)  # (point, doubling)
         values = points.entropy[:, -1:] + np.cumsum(increments, axis=1)
         scale = _last_increment(points)

@@ -121,6 +121,14 @@ class Doublings:
         parameters = tuple(self.parameters[place] for place in places)
         return replace(self, parameters=parameters, **parts)
 
+    def with_sizes(self, count):
+        """Itself, refused if it has fewer than `count` sizes."""
+        if len(self.sizes) < count:
+            raise ValueError(
+                f"sizes: got {self.sizes}; allowed: at least {count} sizes"
+            )
+        return self
+
     def up_to(self, count):
         """The same points at the first `count` sizes alone."""
         parts = {name: getattr(self, name)[:, :count] for name in MEASURED}

@@ -61,6 +61,9 @@ class SizeFlow:
         they are made for families never seen.
     steps : int
     lr, weight_decay : float
+        Defaults are those of least error in a sweep over 8, 16, 32 units, 200, 400, 800
+        steps and two weight decays, on points of other seeds; more steps fit 16 sites
+        better and 64 worse.
     """
 
     needs_diagonalisation = True
@@ -85,6 +88,7 @@ class SizeFlow:
         -------
         self
         """
+        train = train.with_sizes(3)
         half, whole, double = (State.of(train, place) for place in (-3, -2, -1))
         raw = _changes(half, whole)
         self._mean, self._spread = raw.mean(dim=0), raw.std(dim=0).clamp(min=1e-6)

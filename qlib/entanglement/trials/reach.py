@@ -100,10 +100,8 @@ def prepare(dataset, *, per_family, truncations=TRUNCATIONS, without=RANDOM):
     per_family = positive_integer("per_family", per_family)
     points = Doublings.from_dataset(dataset, SIZES)
     points = points.take(~np.isin(points.family, without))
-    # number of points of the same family that follow
-    after = np.array(
-        [(points.family[k + 1 :] == name).sum() for k, name in enumerate(points.family)]
-    )
+    names = points.family
+    after = np.array([(names[k:] == name).sum() - 1 for k, name in enumerate(names)])
     asked = points.take(after < per_family)
     answers = [
         [true_entropy(name, given, size, truncations) for size in TARGETS]
@@ -372,15 +370,11 @@ def costs(stage, count, *, clock, truncation=TRUNCATIONS[1]):
     """
     count = positive_integer("count", count)
     test, size, rows = stage.test, TARGETS[-1], []
-    exactly = [
-        place
-        for place, (name, given) in enumerate(
-            zip(test.family, test.parameters, strict=True)
-        )
-        if FAMILIES[name].free and given["boundary"] == "open"
-    ]
+    points = zip(test.family, test.parameters, strict=True)
+    free = [FAMILIES[name].free and p["boundary"] == "open" for name, p in points]
+    exactly = np.flatnonzero(free)
     spread = np.linspace(0, len(exactly) - 1, min(count, len(exactly)))
-    chosen = np.array(exactly)[spread.astype(int)]
+    chosen = exactly[spread.astype(int)]
     for place in (
         *chosen[:1],
         *chosen,
