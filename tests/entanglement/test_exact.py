@@ -40,6 +40,7 @@ MODELS = {
     ),
     "one spin": PauliSum(1, [("X", (0,), -1.0), ("Z", (0,), 0.5)]),
     "one spin that flips": PauliSum(1, [("X", (0,), -1.0)]),
+    "zero beside the lowest": PauliSum(2, [("XX", (0, 1), -1.0), ("X", (1,), 1.0)]),
     "constant": PauliSum(3, [("", (), 2.5)]),
     "zero": PauliSum(2, []),
 }

@@ -51,12 +51,15 @@ class Lanczos:
         Overwritten: projected and normalised.
     found : list of (dimension,) arrays
         Orthonormal states to stay orthogonal to (deflation).
+    scale : float
+        Size of the operator as far as it is known. What is left of it beside `found`
+        may be zero, and its rounding is then no Krylov vector.
     """
 
-    def __init__(self, operator, start, found=()):
+    def __init__(self, operator, start, found=(), scale=0.0):
         self.operator, self.space, self.found = operator, operator.space, list(found)
         self.room = operator.dimension - len(self.found)
-        self.alphas, self.betas, self._scale = [], [], 0.0
+        self.alphas, self.betas, self._scale = [], [], scale
         self.products = 0
         self.exhausted = self.room < 1
         if self.exhausted:

@@ -80,7 +80,8 @@ class Levels:
         return self.space.random(self.operator.dimension, self.generator)
 
     def _iteration(self, start, found):
-        return Lanczos(self.operator, start, found)
+        scale = max(map(abs, [*self.energies, self.highest])) if self.energies else 0.0
+        return Lanczos(self.operator, start, found, scale)
 
     def _converge(self, run, target):
         before = run.products
