@@ -137,7 +137,7 @@ def test_the_verdict_on_the_size_flow_turns_with_random_numbers_in_its_place(
     for flow in (SizeFlow, RandomNumbers):
         methods = {
             "same as largest": SameAsLargest,
-            "size flow": lambda flow=flow: flow(members=3),
+            "size flow": lambda flow=flow: flow(members=3, steps=80),
         }
         found = compare(stage, methods, setting=setting, seeds=1, parts=2)
         verdicts.append(below(found.difference("size flow", "same as largest")))

@@ -137,10 +137,10 @@ class BoostedTrees(_FromParameters):
     trees, depth : int
     lr : float
         Defaults from a sweep like that of `PlainNetwork`: 100 or 200 trees of depth 2,
-        3, 4 at rates of 0.05 and 0.1.
+        3, 4, 5 at rates of 0.05 and 0.1.
     """
 
-    def __init__(self, *, members=5, trees=200, depth=4, lr=0.1):
+    def __init__(self, *, members=5, trees=200, depth=5, lr=0.1):
         self.members = positive_integer("members", members)
         self.trees = positive_integer("trees", trees)
         self.depth = positive_integer("depth", depth)
