@@ -116,6 +116,8 @@ def test_entropy_of_free_families_grows_as_their_phase_says(name):
         assert 6 / ends * slope == pytest.approx(expected, abs=0.05 + 0.1 * expected)
         if family.phase == "topological":
             assert state.features(48).gap < 1e-3  # two or four equal probabilities
+        if family.phase == "gapped" and name != "tfim_ferromagnet":  # a cat of two
+            assert state.features(48).gap > 1.0
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,30 @@ def test_interacting_families_without_a_gap_have_their_central_charge(name, char
         ends = 1 if parameters["boundary"] == "open" else 2
         slope = 6 / ends * np.diff(halves)[0] / log(2)
         assert slope == pytest.approx(charge, rel=0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("j1j2_dimer", 4.0, np.inf),
+        ("heisenberg_dimer", 4.0, np.inf),
+        ("heisenberg_edge_spins", 0.0, 0.25),  # tends to a doublet, as does a cat
+        ("xxz_neel", 0.0, 0.25),
+        ("xxz_luttinger", 1.0, 3.5),
+        ("j1j2_gapless", 1.0, 3.5),
+    ],
+)
+def test_entanglement_gap_of_interacting_families_is_that_of_their_phase(
+    name, low, high
+):
+    """In the middle of their ranges, at 16 sites."""
+    family = FAMILIES[name]
+    middle = {key: sum(ends) / 2 for key, ends in family.ranges.items()}
+    for boundary in family.boundaries:
+        parameters = middle | {"boundary": boundary}
+        H, sector = family.build(16, **parameters), family.sector(16, parameters)
+        p = schmidt_values(exact.ground_state(H, sector=sector).vector, 8) ** 2
+        assert low <= features(p / p.sum()).gap <= high
 
 
 def test_every_phase_is_drawn_and_has_a_free_family():
@@ -185,6 +211,9 @@ def test_rows_are_the_ground_states_of_their_parameters(dataset):
         if entry.size == 4:
             H = FAMILIES[entry.family].build(4, **json.loads(entry.parameters))
             assert entry.energy == pytest.approx(exact.spectrum(H)[0], abs=1e-9)
+            sector = exact.Sector(**json.loads(entry.sector))
+            levels = exact.spectrum(H, sector)
+            assert entry.gap == pytest.approx(levels[1] - levels[0], abs=1e-9)
             p = schmidt_values(np.linalg.eigh(H.matrix())[1][:, 0], 2) ** 2
             ours = dataset.probabilities(row, 2)
             if exact.ground_state(H).gap > 1e-3:

@@ -196,6 +196,11 @@ def test_moments_that_do_not_weigh_by_p_grow_with_the_cut_off():
         assert found.count == np.ceil(np.log(cutoff / (1 - q)) / np.log(q))
         assert found.variance == pytest.approx(step**2 * (found.count**2 - 1) / 12)
         assert found.skewness == pytest.approx(0, abs=1e-12)
+    found = legacy_moments([0.5, 0.5 / 9, 4 / 9], 0.5 / 9)
+    assert found.count == 2  # above the cut-off, not at it
+    xi = -np.log([0.5, 0.1, 0.4])
+    third = np.mean((xi - xi.mean()) ** 3) / xi.std() ** 3
+    assert legacy_moments([0.5, 0.1, 0.4], 0.0).skewness == pytest.approx(third)
 
 
 def test_the_unweighted_variance_of_one_state_is_23_61_or_101():
@@ -236,7 +241,23 @@ def test_what_is_no_normalised_state_of_qubits_is_refused_by_name(psi):
 
 @pytest.mark.parametrize(
     "cut",
-    [0, 4, -1, 1.5, "2", True, None, [], [0, 0], [4], [-1], [0, 1, 2, 3], [0.5], "ab"],
+    [
+        0,
+        4,
+        -1,
+        1.5,
+        "2",
+        True,
+        None,
+        [],
+        [0, 0],
+        [4],
+        [-1],
+        [0, 1, 2, 3],
+        [0.5],
+        [True],
+        "ab",
+    ],
 )
 def test_a_cut_that_separates_nothing_is_refused_by_name(cut):
     with pytest.raises(ValueError, match=r"^cut: got .*; allowed: "):
