@@ -12,13 +12,13 @@ from qlib.entanglement.predictor import Doublings, Prediction, SameAsLargest, Si
 from qlib.entanglement.trials import reach
 from qlib.intervals import below
 
-NAMES = (
-    "tfim_paramagnet",
+NAMES = (  # all logarithmic: doing nothing must lose in each
     "tfim_critical",
     "xy_critical",
-    "xy_paramagnet",
     "cluster_critical",
-    "ssh_dimer",
+    "cluster_ising_critical",
+    "ssh_critical",
+    "xx_in_field",
 )
 
 
@@ -141,7 +141,8 @@ def test_the_verdict_on_the_size_flow_turns_with_random_numbers_in_its_place(
         }
         found = compare(stage, methods, setting=setting, seeds=1, parts=2)
         verdicts.append(below(found.difference("size flow", "same as largest")))
-    assert verdicts == ["holds", "does not hold"]
+    assert verdicts[0] in ("holds", "not testable here")  # over six families alone
+    assert verdicts[1] == "does not hold"
 
 
 def test_held_out_families_are_asked_of_methods_that_never_saw_them(stage):
@@ -167,7 +168,7 @@ def test_the_best_method_is_the_one_of_least_error(stage):
     methods = {str(wrong): lambda wrong=wrong: Told(wrong) for wrong in (0.3, 0.1, 0.2)}
     found = compare(stage, methods, seeds=1)
     assert found.best(tuple(methods)) == "0.1"
-    assert found.difference("0.1", "0.3") == pytest.approx([-0.2] * 3)
+    assert found.absolute("0.1") - found.absolute("0.3") == pytest.approx(-0.2)
 
 
 def test_the_table_has_every_method_size_and_phase_once(stage):
