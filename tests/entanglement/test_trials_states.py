@@ -111,12 +111,40 @@ def test_the_constructed_rbm_gains_ln_2_with_every_site():
 
 
 def test_random_short_range_rbms_keep_their_bound_and_reach_it():
-    found = rbms.ranks((1, 2), num_sites=8, draws=3, rng=np.random.default_rng(0))
+    found = rbms.ranks((1, 2), num_sites=10, draws=3, rng=np.random.default_rng(0))
     assert found.bound.tolist() == [4, 16]
     assert found.excess == 1
+    assert found.control == 2  # of units that see all sites: the whole dimension, 32
+    assert found.dropped < 1e-14 < 1e-12 < found.kept
     assert (found.rank == found.bound[:, None]).all()
     assert (found.effective <= found.rank).all()
     assert (found.entropy <= np.log(found.rank)).all()
+
+
+def test_windows_of_a_machine_have_the_distribution_of_small_machines():
+    """Root mean squares of windows' weights and of machines drawn at that size."""
+    rng, sizes = np.random.default_rng(0), (6, 12)
+    for reach in (1, None):
+        make = rbms._maker(reach, 1.0)
+        windows = [rbms._window(make(12, rng=rng), 6) for _ in range(200)]
+        small = [make(6, rng=rng) for _ in range(200)]
+        squares = [
+            np.mean([abs(one.weights) ** 2 for one in many], axis=0)
+            for many in (windows, small)
+        ]
+        assert sizes[0] == len(squares[0])
+        np.testing.assert_array_equal(squares[0] != 0, squares[1] != 0)
+        np.testing.assert_allclose(squares[0].mean(), squares[1].mean(), rtol=0.05)
+
+
+@pytest.mark.parametrize("weights", rbms.WEIGHTS)
+def test_kinds_of_weights_keep_one_variance(weights):
+    machine = rbms._maker(None, 2.0)(16, rng=np.random.default_rng(1))
+    found = rbms._of_kind(machine, weights)
+    ratio = np.mean(abs(found.weights) ** 2) / np.mean(abs(machine.weights) ** 2)
+    assert ratio == pytest.approx(1, abs=0.25)
+    parts = {"real": found.weights.imag, "imaginary": found.weights.real}
+    assert not np.any(parts.get(weights, 0))
 
 
 def test_haar_states_in_place_of_rbms_would_break_area_law_and_bound(monkeypatch):
@@ -125,7 +153,7 @@ def test_haar_states_in_place_of_rbms_would_break_area_law_and_bound(monkeypatch
 
     rng = np.random.default_rng(0)
     drawn = dict(sizes=(6, 8, 10), draws=4, rng=rng)
-    assert student_mean(rbms.growth("range 1", **drawn).gains).low < 0.1
+    assert student_mean(rbms.growth(1, **drawn).gains).low < 0.1
     monkeypatch.setattr(rbm.RBM, "vector", vector)
-    assert rbms.growth("range 1", **drawn).gains.min() > 0.9
+    assert rbms.growth(1, **drawn).gains.min() > 0.9
     assert rbms.ranks((1,), num_sites=8, draws=2, rng=rng).excess == 4

@@ -6,7 +6,6 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from qlib import intervals
 from qlib.entanglement.trials.chains import CHAINS, multiplicities
-from qlib.entanglement.trials.rbms import SHORT
 from qlib.workbook import plotting
 
 HIGHEST = 12.0  # nats above which entanglement energies are not drawn
@@ -153,45 +152,66 @@ def laws(growths, charges, page):
     }
 
 
-def rbms(growths, built, ranks):
-    """Entropies of RBMs against size, and their ranks against the bound.
+def rbms(growths, built, grid, ranks):
+    """Entropies of RBMs against size, over weights, and ranks against the bound.
 
     Parameters
     ----------
     growths : dict
         Kind of RBM to `trials.rbms.Growth`.
-    built : (n,) array
-        Entropies of the constructed RBM at the same sizes, nats.
+    built : (sizes, entropies)
+        Of the constructed RBM, nats.
+    grid : dict
+        (weights, scale) to `trials.rbms.Growth` of RBMs whose units see all sites.
     ranks : `trials.rbms.Ranks`
     """
     with plotting.style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.6))
+        figure, axes = plt.subplots(1, 3, figsize=(11.4, 4.3))
+        left, middle, right = axes
         for (kind, one), marks in zip(growths.items(), _marks(), strict=False):
             means = [intervals.student_mean(column) for column in one.entropies.T]
             ends = np.array([(mean.low, mean.high) for mean in means]).T
-            gain = one.gains.mean()
-            left.plot(one.sizes, one.entropies.mean(axis=0), **marks)
             left.vlines(one.sizes, *ends, color=marks["color"], lw=1)
-            left.plot([], [], **marks, label=f"{kind}: {gain:+.2f} ln 2 a site")
-        left.plot(one.sizes, built, color=plotting.INK, marker="*", label="constructed")
+            left.plot(one.sizes, one.entropies.mean(axis=0), **marks, label=kind)
+        left.plot(*built, color=plotting.INK, marker="*", label="constructed")
         left.set(xlabel="sites N", ylabel="entropy of the half chain, nats")
-        left.set_xticks(one.sizes)
-        left.set_ylim(0, 1.75 * built.max())
+        left.set_xticks(built[0])
+        left.set_ylim(0, 1.4 * built[1].max())
         left.legend(loc="upper left", fontsize=8)
-        short = [growths[kind].gains.mean() for kind in SHORT if kind in growths]
-        left.set_title(f"Short range gains at most {max(short):.2f} ln 2 a site")
+        short = max(g.gains.mean() for kind, g in growths.items() if "range" in kind)
+        left.set_title(f"Short: +{short:.2f} ln 2 a site", fontsize=9.5)
+        _grid(middle, grid)
         _ranks(right, ranks)
     draws = len(one.entropies)
     return {
         "figure": figure,
         "name": "rbms",
         "alt": "Entropy of the half chain of random RBMs against size, for "
-        f"{', '.join(growths)}; Schmidt rank against range with the bound",
-        "caption": f"Left: means of {draws} draws of weights with 95 % intervals; the "
-        "constructed RBM has (N/2) ln 2. Right: every draw; crosses: how many Schmidt "
-        "probabilities hold all but 1e-8 of the weight. A rank of 2^q could hold an "
-        "entropy of q ln 2.",
+        f"{', '.join(growths)}; gain by kind and scale of weights; Schmidt rank "
+        "against range with the bound",
+        "caption": f"Left: means of {draws} draws of complex weights with 95 % "
+        "intervals; the constructed RBM has (N/2) ln 2. Middle: entropy gained with a "
+        "site of the half chain, in ln 2, where every unit sees every site. Right: "
+        "every draw; crosses: how many Schmidt probabilities hold all but 1e-8 of the "
+        "weight. A rank of 2^q could hold an entropy of q ln 2.",
     }
+
+
+def _grid(ax, grid):
+    kinds = list(dict.fromkeys(weights for weights, _ in grid))
+    scales = list(dict.fromkeys(scale for _, scale in grid))
+    gains = np.array([[grid[k, s].gains.mean() for s in scales] for k in kinds])
+    ax.imshow(gains, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(gains.shape):
+        ink = "white" if gains[row, column] > 0.6 else plotting.INK
+        text = f"{gains[row, column]:.2f}"
+        ax.text(column, row, text, ha="center", va="center", color=ink)
+    ax.set_xticks(range(len(scales)), [f"{scale:.2g}" for scale in scales])
+    ax.set_yticks(range(len(kinds)), kinds)
+    ax.set_xlabel("scale of the weights")
+    ax.grid(visible=False)
+    low, high = gains.min(), gains.max()
+    ax.set_title(f"All sites: +{low:.2f} to +{high:.2f} ln 2 a site", fontsize=9.5)
 
 
 def _ranks(ax, ranks):
@@ -204,12 +224,12 @@ def _ranks(ax, ranks):
     effective = ranks.effective.ravel()
     ax.plot(places.ravel(), effective, "x", color="#D55E00", ms=4, label="R(1e−8)")
     ax.set_yscale("log", base=2)
-    ax.set(xlabel="range of a hidden unit, sites to either side", ylabel="Schmidt rank")
+    ax.set(xlabel="range, sites to either side", ylabel="Schmidt rank")
     ax.set_xticks(ranks.reach)
     ax.legend(loc="upper left")
     reached = (ranks.rank == ranks.bound[:, None]).mean()
     used = (ranks.entropy / np.log(ranks.bound)[:, None]).mean()
-    ax.set_title(f"{reached:.0%} reach the rank, with {used:.0%} of its entropy")
+    ax.set_title(f"{reached:.0%} reach 2^q, {used:.0%} of q ln 2", fontsize=9.5)
 
 
 def _marks():

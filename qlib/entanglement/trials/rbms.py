@@ -11,15 +11,9 @@ import numpy as np
 from qlib.entanglement import closed_forms, rbm, spectrum
 
 SMALLEST = 1e-13  # singular value over the largest, below which it is rounding
-KINDS = {
-    "range 1": partial(rbm.short_range_rbm, reach=1),
-    "range 2": partial(rbm.short_range_rbm, reach=2),
-    "range 3": partial(rbm.short_range_rbm, reach=3),
-    "all sites": rbm.long_range_rbm,
-    "all sites, weights / 3": partial(rbm.long_range_rbm, scale=1 / 3),
-    "all sites, weights × 3": partial(rbm.long_range_rbm, scale=3.0),
-}
-SHORT = ("range 1", "range 2", "range 3")
+RANGES = (1, 2, 3)
+WEIGHTS = ("complex", "imaginary", "real")
+SCALES = (1 / 3, 1.0, 3.0)
 
 
 class Growth(NamedTuple):
@@ -29,7 +23,7 @@ class Growth(NamedTuple):
     ----------
     sizes : (n,) int array
     entropies : (draws, n) array
-        Nats; every entry has weights of its own.
+        Nats; of one machine and the windows around its middle.
     """
 
     sizes: np.ndarray
@@ -44,27 +38,34 @@ class Growth(NamedTuple):
         return slopes[1]
 
 
-def growth(kind, *, sizes, draws, rng):
-    """Half-chain entropies of one kind of RBM against its size.
+def growth(reach, *, sizes, draws, rng, weights="complex", scale=1.0):
+    """Half-chain entropies of random RBMs against their size.
+
+    Each draw is one machine of the largest size; smaller ones are its windows, which
+    keeps the units at the cut and with them most of the chance.
 
     Parameters
     ----------
-    kind : str
-        Of `KINDS`.
+    reach : int or None
+        How far a hidden unit sees to either side; None for every site.
     sizes : sequence of int
-        Even, at most 20.
+        Even, at most 20. Those below 4 * reach are left out, where ends are felt.
     draws : int
-        Of weights, for each size.
     rng : `numpy.random.Generator`
+    weights : {"complex", "imaginary", "real"}
+        Normal, of one variance.
+    scale : float
+        Root mean square of the argument of the cosh.
 
     Returns
     -------
     Growth
     """
-    entropies = [
-        [_entropy(KINDS[kind](n, rng=rng)) for n in sizes] for _ in range(draws)
-    ]
-    return Growth(np.asarray(sizes), np.array(entropies))
+    sizes = np.array([size for size in sizes if size >= 4 * (reach or 0)])
+    make = _maker(reach, scale)
+    machines = [_of_kind(make(sizes[-1], rng=rng), weights) for _ in range(draws)]
+    entropies = [[_entropy(_window(one, n)) for n in sizes] for one in machines]
+    return Growth(sizes, np.array(entropies))
 
 
 def construction(sizes):
@@ -87,14 +88,14 @@ def construction(sizes):
 
 
 class Ranks(NamedTuple):
-    """Schmidt ranks of short-range RBMs with random weights.
+    """Schmidt ranks of short-range RBMs with random complex weights of scale one.
 
     Attributes
     ----------
     reach : (n,) int array
         How far a hidden unit sees to either side.
     bound : (n,) int array
-        2^q of the half chain.
+        2^q of the half chain, below the dimension of its Hilbert space.
     rank : (n, draws) int array
         Singular values of the half chain above `SMALLEST`.
     effective : (n, draws) int array
@@ -102,7 +103,13 @@ class Ranks(NamedTuple):
     entropy : (n, draws) array
         Of the half chain, nats.
     excess : float
-        Largest rank over its bound, at any cut of any state.
+        Largest rank over its bound, at any cut of any state where the bound is below
+        the dimension.
+    control : float
+        The same measure of RBMs whose units see all sites, over the largest bound.
+    kept, dropped : float
+        Least singular value counted at the half chain, and largest not counted, over
+        the largest: how clear the count is.
     """
 
     reach: np.ndarray
@@ -111,6 +118,9 @@ class Ranks(NamedTuple):
     effective: np.ndarray
     entropy: np.ndarray
     excess: float
+    control: float
+    kept: float
+    dropped: float
 
 
 def ranks(reaches, *, num_sites, draws, rng):
@@ -119,7 +129,7 @@ def ranks(reaches, *, num_sites, draws, rng):
     Parameters
     ----------
     reaches : sequence of int
-        At most `num_sites` / 4, so that the ends are not felt at the half chain.
+        Below `num_sites` / 4, so that the bound is below the dimension.
     num_sites, draws : int
     rng : `numpy.random.Generator`
 
@@ -127,25 +137,58 @@ def ranks(reaches, *, num_sites, draws, rng):
     -------
     Ranks
     """
-    middle, excess = num_sites // 2, 0.0
-    bound, counts, effective, entropy = [], [], [], []
+    middle, excess, halves, bound = num_sites // 2, [], [], []
     for reach in reaches:
-        machines = [
-            rbm.short_range_rbm(num_sites, reach, rng=rng) for _ in range(draws)
-        ]
+        make = _maker(reach, 1.0)
+        machines = [make(num_sites, rng=rng) for _ in range(draws)]
         found = [_all_cuts(one) for one in machines]
-        for one, at_all in zip(machines, found, strict=True):
-            over = [_rank(p) / one.rank_bound(cut) for cut, p in enumerate(at_all, 1)]
-            excess = max(excess, *over)
-        halves = [at_all[middle - 1] for at_all in found]
-        measures = [spectrum.features(p) for p in halves]
+        excess += [
+            _rank(p) / one.rank_bound(cut)
+            for one, at_all in zip(machines, found, strict=True)
+            for cut, p in enumerate(at_all, 1)
+            if one.rank_bound(cut) < len(p)
+        ]
         bound.append(machines[0].rank_bound(middle))
-        counts.append([_rank(p) for p in halves])
-        effective.append([one.rank for one in measures])
-        entropy.append([one.entropy for one in measures])
+        halves.append([at_all[middle - 1] for at_all in found])
+    everywhere = [rbm.long_range_rbm(num_sites, rng=rng) for _ in range(draws)]
+    above = [_rank(_all_cuts(one)[middle - 1]) for one in everywhere]
+    values = [np.sqrt(p / p[0]) for row in halves for p in row]
     return Ranks(
-        *map(np.array, (reaches, bound, counts, effective, entropy)), float(excess)
+        np.array(reaches),
+        np.array(bound),
+        np.array([[_rank(p) for p in row] for row in halves]),
+        np.array([[spectrum.features(p).rank for p in row] for row in halves]),
+        np.array([[spectrum.renyi(p, 1) for p in row] for row in halves]),
+        float(max(excess)),
+        float(max(above) / max(bound)),
+        float(min(v[v > SMALLEST].min() for v in values)),
+        float(max(v[v <= SMALLEST].max(initial=0.0) for v in values)),
     )
+
+
+def _maker(reach, scale):
+    if reach is None:
+        return partial(rbm.long_range_rbm, scale=scale)
+    return partial(rbm.short_range_rbm, reach=reach, scale=scale)
+
+
+def _of_kind(machine, weights):
+    """The machine with only one part of its weights and biases, of equal variance."""
+    if weights == "complex":
+        return machine
+    part, unit = (np.imag, 1j) if weights == "imaginary" else (np.real, 1.0)
+    arrays = (machine.weights, machine.hidden_bias)
+    return rbm.RBM(*(np.sqrt(2) * unit * part(array) for array in arrays))
+
+
+def _window(machine, size):
+    """The `size` middle units and sites, weights scaled to the same distribution."""
+    start = (machine.num_sites - size) // 2
+    here = slice(start, start + size)
+    weights = machine.weights[here, here]
+    before = 1 + np.count_nonzero(machine.weights[here], axis=1)
+    factor = np.sqrt(before / (1 + np.count_nonzero(weights, axis=1)))
+    return rbm.RBM(weights * factor[:, None], machine.hidden_bias[here] * factor)
 
 
 def _entropy(machine):

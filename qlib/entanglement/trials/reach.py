@@ -19,13 +19,14 @@ from qlib.entanglement.predictor import (
     CalabreseCardy,
     Doublings,
     ExponentialIncrements,
+    IncrementTrees,
     LinearInLogSize,
     PlainNetwork,
     SameAsLargest,
     SizeFlow,
 )
 from qlib.entanglement.predictor.calibration import folds
-from qlib.intervals import mean
+from qlib.intervals import Estimate, mean, student_mean
 
 SIZES = (4, 8, 16)
 TARGETS = (32, 64)
@@ -36,6 +37,7 @@ METHODS = {
     "linear in ln N": LinearInLogSize,
     "Calabrese-Cardy": CalabreseCardy,
     "exponential increments": ExponentialIncrements,
+    "trees on increments": IncrementTrees,
     "size flow": SizeFlow,
 }
 BASELINES = (
@@ -44,6 +46,7 @@ BASELINES = (
     "Calabrese-Cardy",
     "exponential increments",
     "boosted trees",
+    "trees on increments",
 )
 RANDOM = ("random_xx",)
 FRESH, HELD_OUT = "fresh points", "families held out"
@@ -165,7 +168,8 @@ class Comparison:
         Method to (seeds, P, T), prediction minus truth, nats. Seeds of a method that
         does not learn agree.
     covered : dict
-        Method to (seeds, P, T) bools: the interval holds the truth.
+        Method to (seeds, P, T) bools: the interval holds the truth; methods without
+        intervals are left out.
     inside : dict
         Method to (seeds, P, T) bools: it was trained on what was asked, by its word.
     seconds : dict
@@ -186,8 +190,8 @@ class Comparison:
         return np.abs(self.errors[method][:, :, self._place(size)]).mean(axis=0)
 
     def error(self, method, size=64, phase=None):
-        """Mean absolute error in nats, of one phase or all, with its interval."""
-        return self._mean(self.absolute(method, size), phase)
+        """Mean absolute error over families, of one phase or all, nats."""
+        return self._mean(self.absolute(method, size), self._of(phase))
 
     def relative(self, method, size=64, phase=None):
         """Sum of absolute errors over sum of entropies, of one phase or all."""
@@ -196,10 +200,9 @@ class Comparison:
         return float(errors.sum() / self.truth[asked, self._place(size)].sum())
 
     def difference(self, method, other, size=64, phase=None):
-        """Mean over points of `method`'s absolute error minus `other`'s, nats."""
-        return self._mean(
-            self.absolute(method, size) - self.absolute(other, size), phase
-        )
+        """Mean over families of `method`'s absolute error minus `other`'s, nats."""
+        gaps = self.absolute(method, size) - self.absolute(other, size)
+        return self._mean(gaps, self._of(phase))
 
     def coverage(self, method, size=64, inside=None):
         """Share of truths in the intervals of nine tenths, with its interval.
@@ -210,25 +213,31 @@ class Comparison:
         size : int
         inside : bool, optional
             Only of answers that the method itself says are inside, or outside, what it
-            was trained on; None if fewer than two points have such.
+            was trained on.
 
         Returns
         -------
         Estimate or None
+            None where the method has no intervals, or fewer than two points are asked.
         """
+        if method not in self.covered:
+            return None
         place = self._place(size)
         covered = self.covered[method][:, :, place].astype(float)
+        told = np.ones(covered.shape, bool)
         if inside is not None:
             told = self.inside[method][:, :, place] == inside
-            covered = np.where(told, covered, np.nan)
-            covered = covered[:, told.any(axis=0)]
-            if covered.shape[1] < 2:
-                return None
-        return mean(np.nanmean(covered, axis=0))
+        asked = told.any(axis=0)
+        if asked.sum() < 2:
+            return None
+        counts = np.maximum(told.sum(axis=0), 1)
+        share = self._mean((covered * told).sum(axis=0) / counts, asked)
+        return Estimate(*(float(np.clip(end, 0, 1)) for end in share))
 
-    def best(self, methods=BASELINES, size=32):
-        """The method of least mean absolute error at a size."""
-        return min(methods, key=lambda name: self.absolute(name, size).mean())
+    def best(self, methods=BASELINES, size=64):
+        """Of the methods compared, the one of least mean absolute error at a size."""
+        compared = [name for name in methods if name in self.errors]
+        return min(compared, key=lambda name: self.error(name, size).value)
 
     def table(self):
         """A row for every method, size and phase ("all" for all of them)."""
@@ -256,13 +265,14 @@ class Comparison:
         one_of("phase", phase, (None, *np.unique(self.phase).tolist()))
         return np.ones(len(self.phase), bool) if phase is None else self.phase == phase
 
-    def _mean(self, values, phase):
-        """Over points; over families' means where whole families were held out."""
-        asked = self._of(phase)
+    def _mean(self, values, asked):
+        """Over families' means, since points of one family err alike.
+
+        Student's interval over families; of one family alone, over points.
+        """
         values, family = values[asked], self.family[asked]
-        if self.setting == HELD_OUT:
-            values = [values[family == name].mean() for name in np.unique(family)]
-        return mean(values)
+        means = [values[family == name].mean() for name in np.unique(family)]
+        return student_mean(means) if len(means) > 1 else mean(values)
 
 
 def compare(stage, methods=METHODS, *, clock, setting=FRESH, parts=6, seeds=5):
@@ -305,6 +315,8 @@ def compare(stage, methods=METHODS, *, clock, setting=FRESH, parts=6, seeds=5):
                     errors[name][at] = prediction.value - truth
                     covered[name][at] = prediction.covers(truth)
                     inside[name][at] = prediction.inside
+        if np.isnan(prediction.high).all():
+            del covered[name]
         fits = seeds * (1 if setting == FRESH else parts)
         seconds[name] = (spent[0] / fits, spent[1] / (seeds * len(test)))
     return Comparison(
