@@ -224,6 +224,15 @@ def test_expectations_of_strings_equal_those_of_the_vector():
         assert state.expectation(letters, sites) == pytest.approx(exact, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("letters", "sites"), [("Z", (6,)), ("Z", (-1,)), ("Q", (1,)), ("ZZ", (1,))]
+)
+def test_strings_beyond_the_chain_are_refused(letters, sites):
+    state = dmrg(models.tfim(6), max_bond_dim=2, max_sweeps=1).mps
+    with pytest.raises(ValueError, match=r"terms: got .* allowed: "):
+        state.expectation(letters, sites)
+
+
 def test_same_seed_gives_the_same_result():
     first, second = (dmrg(models.tfim(10), rng=3).mps.vector() for _ in range(2))
     assert np.array_equal(first, second)

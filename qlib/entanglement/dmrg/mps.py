@@ -6,6 +6,7 @@ import numpy as np
 
 from qlib.entanglement.dmrg import block
 from qlib.entanglement.dmrg.mpo import squared_site
+from qlib.entanglement.pauli import PauliSum
 
 LETTERS = {
     "X": np.array([[0.0, 1.0], [1.0, 0.0]]),
@@ -57,7 +58,14 @@ class MPS:
         return state[:, 0]
 
     def expectation(self, letters, sites):
-        """<P> of a Pauli string, e.g. ``expectation("ZZ", (0, 1))``; O(N chi^3)."""
+        """<P> of a Pauli string, e.g. ``expectation("ZZ", (0, 1))``; O(N chi^3).
+
+        Raises
+        ------
+        ValueError
+            As `PauliSum` for letters and sites that are no string.
+        """
+        ((letters, sites, _),) = PauliSum(self.num_sites, [(letters, sites, 1.0)]).terms
         string = dict(zip(sites, letters, strict=True))
         environment = np.ones((1, 1))  # vL* vL
         for site, tensor in enumerate(self.tensors):
