@@ -107,6 +107,11 @@ def test_too_many_sites_are_refused_with_the_bytes_they_need(N):
         spectrum(models.tfim(N))
 
 
+def test_levels_count_among_the_bytes_needed():
+    with pytest.raises(ValueError, match=r"H: got '20 sites', which needs 8\..*e\+12"):
+        ground_state(models.tfim(20), 10**6)
+
+
 def test_two_levels_of_one_state_are_refused_and_one_has_no_gap():
     alone = Sector(sz=2)
     found = ground_state(models.heisenberg(4), 1, alone)

@@ -16,7 +16,7 @@ from qlib.entanglement.pauli import PauliSum
 DEGENERATE = 1e-8  # of the bandwidth: levels closer than that count as one
 ROUNDED = 64  # units of rounding of the energy: closer levels cannot be told apart
 TRUSTED = {"float64": 1e-5, "float32": 1e-3}  # largest angle of a vector handed out
-VECTORS = 12  # of a block that are held at once, beside two of all spins
+VECTORS = 12  # of a block held at once, beside the k levels and two of all spins
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,8 @@ def ground_state(
     k = positive_integer("k", k)
     tol = number_between("tol", tol, 0.0, 1e-3)
     space = ArraySpace(device, dtype, H.is_real)
-    dimension = _checked_dimension(H, sector, space.itemsize * VECTORS, space.itemsize)
+    held = VECTORS + min(k, 1 << H.num_sites)
+    dimension = _checked_dimension(H, sector, space.itemsize * held, space.itemsize)
     if k > dimension:
         raise ValueError(
             f"k: got {k}; allowed: at most {dimension}, the dimension of {sector}"
