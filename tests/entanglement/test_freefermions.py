@@ -99,6 +99,7 @@ def test_free_fermions_agree_with_diagonalisation(H):
         assert ours.third_cumulant == pytest.approx(
             measures[4].third_cumulant, abs=1e-8
         )
+        assert ours.renyi2 == pytest.approx(measures[4].renyi2, abs=1e-10)
     both = ground_state(H)
     levels.sort()
     assert both.energy == pytest.approx(levels[0], abs=1e-10)
@@ -173,7 +174,10 @@ def test_blocks_inside_a_chain_have_the_entanglement_of_the_spins():
         measures = state.features(block, 1e-6)
         assert measures.entropy == pytest.approx(features(p).entropy, abs=1e-10)
         assert measures.rank == features(p, 1e-6).rank
-        assert len(state.modes(block)) == block[1] - block[0]
+        nu = state.modes(block)
+        assert len(nu) == block[1] - block[0]
+        assert np.all(np.diff(nu) <= 0)
+        assert np.prod(0.5 + 0.5 * nu) == pytest.approx(p[0], abs=1e-12)
 
 
 @pytest.mark.parametrize("num_sites", [4, 6, 100, 102])

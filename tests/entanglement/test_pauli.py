@@ -73,6 +73,10 @@ def test_sparse_matrix_stores_no_zeros_and_sorted_columns(H):
         assert np.all(np.diff(columns) > 0)
 
 
+def test_exchange_of_two_spins_is_two_entries():
+    assert PauliSum(2, [("XX", (0, 1), 0.5), ("YY", (0, 1), 0.5)]).sparse().nnz == 2
+
+
 def test_traces_are_the_coefficients(H):
     matrix = H.matrix()
     for letters, sites, coefficient in H.terms:
