@@ -429,7 +429,8 @@ def page(found, rates, many, arguments, notes, load):
         "# Exact diagonalisation: seconds and memory",
         f"Written by `benchmarks/exact_diagonalization.py`, whose head says what is "
         f"measured; {arguments.repeats} processes a method from N = 20 on. "
-        f"{made['processor']}, one thread, Python {made['python']}, {packages}. Load "
+        f"{made['processor']}, one thread, Python {made['python']}, {packages}, commit "
+        f"{made['commit'][:10]}. Load "
         f"average of the {os.cpu_count()} cores {load:.1f} at the start, "
         f"{os.getloadavg()[0]:.1f} at the end, this run being 1 of it. Copies in GB/s: "
         f"{copied}. {arguments.note}".rstrip(),
