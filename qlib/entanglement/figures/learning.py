@@ -68,19 +68,21 @@ def rows(halves, gaps):
     }
 
 
-def phases(found, points, families):
+def phases(found, points, families, simple):
     """Which phase a forest names for which, known and unknown families.
 
     Parameters
     ----------
     found : `trials.phases.Spectra`
     points, families : `trials.phases.Named`
+    simple : (Named, Named)
+        Of forests that see entropy and capacity alone.
     """
     with plotting.style():
         figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.4))
-        for ax, one, what in (
-            (axes[0], points, "points held out"),
-            (axes[1], families, "families held out"),
+        for ax, one, other, what in (
+            (axes[0], points, simple[0], "points held out"),
+            (axes[1], families, simple[1], "families held out"),
         ):
             pairs = [
                 [(found.phase == p) & (one.named == n) for n in PHASES] for p in PHASES
@@ -96,7 +98,9 @@ def phases(found, points, families):
             ax.set_yticks(range(len(PHASES)), PHASES if ax is axes[0] else [])
             ax.set_xlabel("phase named")
             ax.grid(visible=False)
-            ax.set_title(f"{what}: {one.accuracy.value:.0%} right")
+            right, plain = one.accuracy.value, other.accuracy.value
+            says = f"{what}: {right:.0%} right, {plain:.0%} from S and C"
+            ax.set_title(says, fontsize=9.5)
         axes[0].set_ylabel("true phase")
     return {
         "figure": figure,
@@ -105,8 +109,9 @@ def phases(found, points, families):
         "held out",
         "caption": "Shares of each row. A forest sees the eight lowest entanglement "
         "energies of the half chain and their distances. Left: it knows other points "
-        "of the same families. Right: it knows other families alone; the share right "
-        "is the mean over families.",
+        "of the same families. Right: it knows other families alone. Shares right are "
+        "means over families; beside them, those of a forest that sees entropy and "
+        "capacity alone.",
     }
 
 

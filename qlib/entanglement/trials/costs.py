@@ -25,7 +25,7 @@ def spent(cost, method, comparison):
 
 
 def ratio(cost, method, comparison):
-    """Seconds of DMRG over those of a prediction, geometric mean over chains.
+    """Seconds of DMRG over those of a prediction, geometric mean over sound chains.
 
     Parameters
     ----------
@@ -36,4 +36,5 @@ def ratio(cost, method, comparison):
     -------
     qlib.intervals.Estimate
     """
-    return geometric_mean(cost.dmrg_seconds / spent(cost, method, comparison))
+    ratios = cost.dmrg_seconds / spent(cost, method, comparison)
+    return geometric_mean(ratios[~cost.broken])

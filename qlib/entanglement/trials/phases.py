@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qlib.entanglement.trials.chains import energies
-from qlib.intervals import Estimate, proportion, student_mean
+from qlib.intervals import Estimate, student_mean
 
 LEVELS = 8
 HIGHEST = 30.0  # nats: a level above it has p < 1e-13 and is drawn down to it
@@ -19,7 +19,8 @@ class Spectra(NamedTuple):
     Attributes
     ----------
     levels : (rows, LEVELS) array
-        Lowest entanglement energies, nats, at most `HIGHEST`.
+        Lowest entanglement energies, nats, at most `HIGHEST`; or other numbers that a
+        forest is to go by.
     phase, family : (rows,) arrays of str
     """
 
@@ -52,6 +53,20 @@ def spectra(dataset, size):
     )
 
 
+def two_numbers(dataset, size):
+    """Entropy and capacity in place of the levels, of the same ground states.
+
+    Returns
+    -------
+    Spectra
+    """
+    halves = dataset.half_chain()
+    kept = halves[(halves["size"] == size) & ~halves["degenerate"]]
+    return spectra(dataset, size)._replace(
+        levels=kept[["entropy", "capacity"]].to_numpy()
+    )
+
+
 class Named(NamedTuple):
     """Phases named by a forest that had not seen the rows.
 
@@ -60,7 +75,7 @@ class Named(NamedTuple):
     named : (rows,) array of str
     right : (rows,) bool array
     accuracy : qlib.intervals.Estimate
-        Share named rightly.
+        Share named rightly, mean over families, with Student's interval over them.
     """
 
     named: np.ndarray
@@ -81,20 +96,15 @@ def points_held_out(found, *, folds=5, rng=0):
     Returns
     -------
     Named
-        The interval is Wilson's, over ground states.
     """
     from sklearn.model_selection import KFold
 
     parts = KFold(folds, shuffle=True, random_state=rng).split(found.levels)
-    named = _named(found, parts, rng)
-    right = named == found.phase
-    return Named(named, right, proportion(right))
+    return _judged(found, _named(found, parts, rng))
 
 
 def families_held_out(found, *, rng=0):
     """Phases named by forests that knew other families alone.
-
-    A family in more than one phase is held out whole.
 
     Parameters
     ----------
@@ -104,38 +114,54 @@ def families_held_out(found, *, rng=0):
     Returns
     -------
     Named
-        The accuracy is the mean over families, with Student's interval over them.
     """
     from sklearn.model_selection import LeaveOneGroupOut
 
     parts = LeaveOneGroupOut().split(found.levels, groups=found.family)
-    named = _named(found, parts, rng)
-    right = named == found.phase
-    shares = [
-        right[found.family == family].mean() for family in np.unique(found.family)
-    ]
-    return Named(named, right, student_mean(shares))
+    return _judged(found, _named(found, parts, rng))
+
+
+def majority(found):
+    """Share of ground states in the phase that most are in, mean over families."""
+    phases, counts = np.unique(found.phase, return_counts=True)
+    most = np.full(len(found.phase), phases[np.argmax(counts)])
+    return _judged(found, most).accuracy
+
+
+def massless(phase):
+    """Phases with gapless and critical ones taken together."""
+    return np.where(np.isin(phase, ["gapless", "critical"]), "massless", phase)
 
 
 def doublets(found):
-    """Share of topological states among those with a twofold degenerate lowest level.
+    """States whose two lowest levels coincide, by family.
 
     Returns
     -------
-    qlib.intervals.Estimate or None
-        None where no state has such a level.
+    dict
+        Family to (phase, number of such states), where there are any.
     """
     alike = np.diff(found.levels[:, :2], axis=1)[:, 0] < ALIKE
-    if not alike.any():
-        return None
-    return proportion(found.phase[alike] == "topological")
+    return {
+        family: (found.phase[at][0], int(alike[at].sum()))
+        for family in np.unique(found.family).tolist()
+        for at in (found.family == family,)
+        if alike[at].any()
+    }
+
+
+def _judged(found, named):
+    right = named == found.phase
+    families = np.unique(found.family)
+    shares = [right[found.family == family].mean() for family in families]
+    return Named(named, right, student_mean(shares))
 
 
 def _named(found, parts, rng):
     from sklearn.ensemble import RandomForestClassifier
 
     named = np.empty(len(found.phase), dtype=object)
-    inputs = np.column_stack([found.levels, np.diff(found.levels, axis=1)])
+    inputs = np.hstack([found.levels, np.diff(found.levels, axis=1)])
     for known, unknown in parts:
         forest = RandomForestClassifier(TREES, random_state=rng)
         forest.fit(inputs[known], found.phase[known])
