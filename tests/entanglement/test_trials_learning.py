@@ -47,12 +47,31 @@ def test_a_forest_names_parted_phases_and_only_guesses_at_others(monkeypatch):
         assert held_out(blind).accuracy.high < 0.6  # of 96 guesses at four phases
 
 
-def test_doublets_are_counted_by_phase():
+def test_doublets_are_counted_by_family():
     levels = np.array([[0.7, 0.7001], [0.7, 0.705], [0.1, 2.0], [1.4, 1.4]])
     phase = np.array(["gapped", "topological", "gapped", "topological"])
-    found = phases.doublets(phases.Spectra(levels, phase, phase))
-    assert found.value == pytest.approx(2 / 3)
-    assert phases.doublets(phases.Spectra(levels[2:3], phase[2:3], phase)) is None
+    family = np.array(["a", "b", "c", "b"])
+    found = phases.doublets(phases.Spectra(levels, phase, family))
+    assert found == {"a": ("gapped", 1), "b": ("topological", 2)}
+    none = phases.Spectra(levels[2:3], phase[2:3], family[2:3])
+    assert phases.doublets(none) == {}
+
+
+def test_entropy_and_capacity_stand_for_the_same_ground_states(dataset):
+    levels, numbers = (f(dataset, 8) for f in (phases.spectra, phases.two_numbers))
+    assert numbers.levels.shape == (6, 2)
+    np.testing.assert_array_equal(levels.family, numbers.family)
+    p = np.exp(-levels.levels[0])
+    assert numbers.levels[0, 0] == pytest.approx(-p @ np.log(p), abs=1e-6)
+
+
+def test_always_the_commonest_phase_is_right_in_its_families():
+    phase = np.array(["gapped"] * 6 + ["critical"] * 3)
+    family = np.array(["a"] * 3 + ["b"] * 3 + ["c"] * 3)
+    found = phases.Spectra(np.zeros((9, 8)), phase, family)
+    assert phases.majority(found).value == pytest.approx(2 / 3)
+    merged = phases.massless(np.array(["gapless", "critical", "gapped"]))
+    assert merged.tolist() == ["massless", "massless", "gapped"]
 
 
 def test_the_gap_among_all_states_is_no_wider_than_in_the_sector(dataset):
@@ -89,11 +108,20 @@ def test_distance_is_relative_and_zero_at_the_target(estimate, target, expected)
 
 def test_rules_name_the_boundaries_that_decide():
     bounds = {
-        ("short", "long"): claims.SHARE_OF_LN2,
+        ("short", "long", "any"): claims.SHARE_OF_LN2,
         ("Ising", "XX"): claims.RELATIVE,
         ("variance", "capacity"): claims.UNCHANGED,
-        ("points", "families", "degenerate"): claims.TOLD_APART,
-        ("calibrated",): claims.COVERED,
+        ("points", "families", "reached", "filled"): claims.TOLD_APART,
+        ("calibrated", "calibrated families"): claims.COVERED,
     }
     for keys, bound in bounds.items():
         assert all(str(bound) in claims.CLAIMS[key]["reason"] for key in keys)
+
+
+@pytest.mark.parametrize("verdict", ["holds", "does not hold", "not testable here"])
+def test_the_summary_says_of_each_what_was_found(verdict):
+    said = claims.summary(dict.fromkeys(claims.SAYS, verdict))
+    assert said.count("undecided") == 5 * (verdict == "not testable here")
+    for if_so, if_not in claims.SAYS.values():
+        assert (if_so in said) == (verdict != "does not hold")
+        assert (if_not in said) == (verdict == "does not hold")
