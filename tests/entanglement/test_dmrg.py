@@ -1,5 +1,7 @@
 """DMRG: exact operators, exact energies, exact spectra, and what it admits."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -276,6 +278,17 @@ def test_what_is_not_converged_says_why(settings, reason):
     assert result.message.startswith("not converged")
     assert reason in result.message
     assert result.variance > 0
+
+
+def test_what_is_stationary_but_no_eigenstate_is_not_converged(monkeypatch):
+    """Sweeps of single bonds, without mixing, get stuck on the torus."""
+    module = importlib.import_module("qlib.entanglement.dmrg.ground_state")
+    monkeypatch.setattr(module, "MIXING", 0.0)
+    result = dmrg(models.toric_code(2, 2))
+    assert result.energy > -7
+    assert result.variance > 1
+    assert not result.converged
+    assert "stationary, but no eigenstate" in result.message
 
 
 def test_no_krylov_space_beyond_an_eigenstate():
