@@ -7,7 +7,7 @@ import pytest
 
 from qlib.entanglement import PauliSum
 from qlib.entanglement import hamiltonians as models
-from qlib.entanglement.exact import Sector, ground_state, lanczos, spectrum
+from qlib.entanglement.exact import Sector, ground_state, lanczos, levels, spectrum
 
 MODELS = {
     "tfim": models.tfim(7, 1.0, 0.8),
@@ -34,6 +34,12 @@ MODELS = {
         6,
         [("XY", (i, i + 1), 0.7) for i in range(5)]
         + [("YZ", (0, 5), 0.4), ("Z", (2,), 0.3), ("XYX", (1, 3, 4), -0.5)],
+    ),
+    "chiral": PauliSum(
+        6,
+        [("XY", (i, i + 1), 0.7 + 0.1 * i) for i in range(5)]
+        + [("YX", (i, i + 1), -0.7 - 0.1 * i) for i in range(5)]
+        + [("XX", (0, 5), 0.3), ("YY", (0, 5), 0.3), ("Z", (2,), 0.2)],
     ),
     "no symmetry": PauliSum(
         5, [("X", (i,), 0.3 + 0.1 * i) for i in range(5)] + [("Z", (1,), 0.8)]
@@ -205,6 +211,17 @@ def test_a_second_pass_rebuilds_the_krylov_vectors_that_were_not_kept(
     assert again.products > whole.products
     np.testing.assert_allclose(again.energies, whole.energies, rtol=0, atol=1e-12)
     np.testing.assert_allclose(again.vector, whole.vector, rtol=0, atol=1e-12)
+
+
+def test_close_levels_that_short_iterations_mix_are_parted_by_rotation(monkeypatch):
+    """The two orders of an Ising chain, 2e-5 apart, after 60 steps each at most."""
+    monkeypatch.setattr(levels, "MOST_STEPS", 60)
+    H = PauliSum(9, [*models.tfim(9, 1.0, 0.3).terms, ("Z", (0,), -1e-5)])
+    exact, vectors = np.linalg.eigh(H.matrix())
+    found = ground_state(H, 3)
+    np.testing.assert_allclose(found.energies, exact[:3], rtol=0, atol=1e-12)
+    overlap = abs(np.vdot(vectors[:, 0], found.vector))
+    assert overlap == pytest.approx(1.0, abs=1e-12)
 
 
 def test_majumdar_ghosh_energy_is_three_eighths_a_site():
