@@ -36,12 +36,12 @@ class Sector:
     def __post_init__(self):
         if self.sz is not None:
             sz = number_between("sz", self.sz, -np.inf, np.inf)
-            if not float(2 * sz).is_integer():
+            if isinstance(self.sz, bool | str) or not (2 * sz).is_integer():
                 raise ValueError(f"sz: got {self.sz!r}; allowed: a multiple of 1/2")
             object.__setattr__(self, "sz", sz)
         for name in ("x_parity", "z_parity"):
             value = getattr(self, name)
-            if value not in (None, 1, -1):
+            if isinstance(value, bool) or value not in (None, 1, -1):
                 raise ValueError(f"{name}: got {value!r}; allowed: 1, -1 or None")
         if self.x_parity is not None and self.sz:
             raise ValueError(
