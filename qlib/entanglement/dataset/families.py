@@ -34,7 +34,10 @@ BOTH = ("open", "periodic")
 
 
 def _even_under_x(N, parameters):
-    """Π X = 1, the parity of the ground state if no off-diagonal element is above 0."""
+    """Π X = 1, the parity of the ground state if no off-diagonal element is above 0.
+
+    Cluster terms have both signs; there fermions with momenta in pairs k, −k have it.
+    """
     return Sector(x_parity=1)
 
 
