@@ -62,7 +62,8 @@ CLAIMS = {
         "reason": f"{_GAIN}, interval above 0.1",
     },
     "any": {
-        "text": "They do whatever the kind and scale of their random weights",
+        "text": "Long-range RBMs carry volume-law entanglement whatever the kind and "
+        "scale of their random weights",
         "source": WORKBOOK,
         "stated": "no number",
         "reason": f"{_GAIN}; of complex, imaginary and real ones at scales 1/3, 1 and "

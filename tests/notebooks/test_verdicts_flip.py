@@ -12,8 +12,8 @@ a random head, and annealing, which does not beat SGD, beats that.
 In 03 QIMAD is replaced on landscapes by uniform points, and on networks by weights
 drawn anew in each step: one agent then is not RMSprop, and a swarm loses clearly.
 
-In 04 every RBM's state is replaced by a Haar-random one, and a forest's answers by
-those of a guess.
+In 04 every RBM's state is replaced by a Haar-random one, a forest's answers by those of
+a guess, and the size flow's by random numbers.
 """
 
 import json
@@ -88,16 +88,23 @@ THIRD = {OF_SWARMS["single"]["text"]}
 MOVED_SWARMS = {"Rastrigin": 2.0, "digits gradients": 5.0, "digits ensemble": 1.0}
 MOVED_SWARMS = {OF_SWARMS[key]["text"]: least for key, least in MOVED_SWARMS.items()}
 RANDOM_STATES = f"""{FULL}
+from dataclasses import replace
 from qlib.entanglement.rbm import RBM
+
+class RandomNumbers(reach.SizeFlow):
+    def predict(self, points, doublings=2):
+        found = super().predict(points, doublings)
+        return [replace(one, value=2 * rng.random(len(points))) for one in found]
 
 def guess(found, parts, rng):
     return np.random.default_rng(rng).permutation(found.phase)
 
 RBM.vector = lambda self: closed_forms.haar_vector(self.num_sites, rng)
 phases._named = guess
+reach.METHODS["size flow"] = RandomNumbers
 """
-FOURTH = {OF_STATES[key]["text"] for key in ("short", "construction", "bound")}
-MOVED_STATES = {"short": 0.5, "points": -0.3}
+FOURTH = {OF_STATES[key]["text"] for key in ("short", "bound", "form")}
+MOVED_STATES = {"short": 0.5, "construction": 0.1, "points": -0.3, "flow": 0.2}
 MOVED_STATES = {OF_STATES[key]["text"]: least for key, least in MOVED_STATES.items()}
 SWAPS = [
     pytest.param("01_rastrigin", QIA, RANDOM_POINTS, FIRST, {}, id="01"),
