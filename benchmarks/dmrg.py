@@ -6,11 +6,19 @@ Schmidt values and, for ours, the variance. TeNPy's TwoSiteDMRGEngine is tried w
 without conserved parity, with mixer off and on, each with its own settings of Lanczos
 and with those that an expert would choose (a ramp of bond dimensions, few products);
 effective Hamiltonians combined, convergence asked for after every sweep. The fastest of
-those within 1e-9 is what the ratio is taken to; both keep at most 24 Schmidt values. We
-start from random states of the sites, TeNPy from spins along the field.
+those within 1e-9 is what the ratio is taken to; both keep at most 24 Schmidt values and
+end when a sweep moves the energy by less than 1e-10. We start from random states of the
+sites, TeNPy from spins along the field.
 
-Then the Heisenberg chain of 50 sites at growing bond dimension, where TeNPy conserves
-the total S^z (Neel start) and we conserve nothing: blocks pay as the matrices grow.
+Then the Heisenberg chain of 50 sites, seconds to an equal error: its energy is known
+from the Bethe ansatz of the open chain (Alcaraz et al., J. Phys. A 20, 6397 (1987)).
+Both run with the same truncation, the weight that may be discarded at a bond
+(`truncation` of ours, the square of TeNPy's `trunc_cut`), at each of several, with no
+other bound on the bond dimension; sweeps end when one moves the energy by less than the
+truncation times 100, or by less than 1e-11. For each error the fastest run of a method
+within it counts. TeNPy conserves the total S^z (Neel start) and we conserve nothing:
+blocks pay as the matrices grow.
+
 Last, ours alone at N = 64 on gapped and critical chains, with the energy's error where
 free fermions give it.
 
@@ -19,8 +27,9 @@ blocks, density matrices; 2 for a multiplication and an addition), counted as it
 over the rate of this machine at 512 x 512 products of matrices. Eigenvectors of density
 matrices, and everything that is not a product, are above it.
 
-Times are CPU time of the one thread, the methods taking turns, `--repeats` times; the
-least counts, for other work on the machine only adds.
+Times are CPU time of the one thread, the methods taking turns; on the Ising chain
+`--repeats` times, of which the least counts, for other work on the machine only adds,
+else once.
 
     python benchmarks/dmrg.py --summary benchmarks/dmrg.md
 
@@ -54,8 +63,11 @@ from qlib.workbook.provenance import provenance
 ACCURACY = 1e-9  # of the Ising chain's energy
 SITES = 64
 EXACT = 1 - 1 / np.sin(np.pi / (4 * SITES + 2))
-ISING = {"max_bond_dim": 24, "truncation": 1e-12}
+ISING = {"max_bond_dim": 24, "truncation": 1e-12, "energy_tol": 1e-10}
 HEISENBERG = 50
+ERRORS = (1e-7, 1e-9, 1e-11, 1e-12)  # of the Heisenberg chain's energy
+TRUNCATIONS = (1e-10, 1e-12, 1e-14, 1e-15)
+UNBOUNDED = 1024  # Schmidt values: more than any truncation above leaves
 AIM = 1.0  # of TeNPy's seconds
 
 
@@ -76,7 +88,10 @@ MIXERS = {
         "mixer_params": {"amplitude": 1e-4, "decay": 10.0, "disable_after": 2},
     },
 }
-TENPY = {"combine": True, "N_sweeps_check": 1, "min_sweeps": 1, "max_sweeps": 30}
+TENPY = {
+    **{"combine": True, "N_sweeps_check": 1, "min_sweeps": 1, "max_sweeps": 30},
+    "max_S_err": 1.0,  # the change of the energy alone ends the sweeps, as in ours
+}
 
 
 def tenpy_ising(conserve, mixer, lanczos):
@@ -84,27 +99,28 @@ def tenpy_ising(conserve, mixer, lanczos):
     chain = TFIChain({**model, "sort_charge": True})
     truncation = {"chi_max": ISING["max_bond_dim"], "svd_min": 1e-7}
     settings = {**MIXERS[mixer], **LANCZOS[lanczos]}
-    return tenpy_run(chain, ["up"] * SITES, truncation, settings, 1e-9)
+    return tenpy_run(chain, ["up"] * SITES, truncation, settings, ISING["energy_tol"])
 
 
-def tenpy_heisenberg(chi, mixer, tol):
+def tenpy_heisenberg(mixer, truncation):
     model = {"L": HEISENBERG, "Jxx": 1.0, "Jz": 1.0, "hz": 0.0, "bc_MPS": "finite"}
     chain = XXZChain({**model, "sort_charge": True})
     settings = {
         **MIXERS[mixer],
-        "chi_list": {0: 16, 1: 64, 2: chi} if chi > 64 else {0: 16, 1: chi},
+        "chi_list": {0: 16, 1: 64, 2: UNBOUNDED},
         "lanczos_params": {"N_min": 2, "N_max": 5, "E_tol": 1e-12},
     }
-    truncation = {"chi_max": chi, "svd_min": 1e-7}
-    return tenpy_run(
-        chain, ["up", "down"] * (HEISENBERG // 2), truncation, settings, tol
-    )
+    cut = {"chi_max": UNBOUNDED, "svd_min": None, "trunc_cut": np.sqrt(truncation)}
+    start = ["up", "down"] * (HEISENBERG // 2)
+    return tenpy_run(chain, start, cut, settings, energy_tol(truncation))
 
 
 def tenpy_run(chain, start, truncation, settings, tol):
-    """Energy, largest bond dimension and sweeps of TeNPy."""
-    options = {**TENPY, **settings, "trunc_params": truncation}
-    options["max_E_err"] = tol / HEISENBERG  # of the energy
+    """Energy, largest bond dimension and sweeps of TeNPy.
+
+    Its max_E_err is divided by max(E, 1), 1 for a negative energy: absolute, as ours.
+    """
+    options = {**TENPY, **settings, "trunc_params": truncation, "max_E_err": tol}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own future arguments
         state = MPS.from_product_state(chain.lat.mps_sites(), start, bc="finite")
@@ -126,6 +142,39 @@ class Outcome:
 def ours(H, **settings):
     result = dmrg(H, **settings)
     return Outcome(result.energy, max(result.bond_dims), result.sweeps)
+
+
+# --- the Heisenberg chain, exactly ----------------------------------------------------
+
+
+def bethe_energy(sites):
+    """Ground-state energy of the open Heisenberg chain, by Newton's method.
+
+    4 N arctan(2 x_j) = 2 pi j + sum over k != j of 2 arctan(x_j - x_k) + 2 arctan(x_j +
+    x_k) for j = 1 … N/2; E = (N - 1)/4 - sum over j of 1 / (2 x_j^2 + 1/2).
+    """
+    numbers = np.arange(1, sites // 2 + 1)
+    x = np.tan(0.45 * np.pi * numbers / (sites + 1)) / 2
+    others = ~np.eye(len(x), dtype=bool)
+    for _ in range(50):
+        minus, plus = x[:, None] - x, x[:, None] + x
+        phases = 2 * others * (np.arctan(minus) + np.arctan(plus))
+        miss = 4 * sites * np.arctan(2 * x) - 2 * np.pi * numbers - phases.sum(axis=1)
+        by_minus, by_plus = 2 * others / (1 + minus**2), 2 * others / (1 + plus**2)
+        diagonal = 8 * sites / (1 + 4 * x**2) - (by_minus + by_plus).sum(axis=1)
+        step = np.linalg.solve(np.diag(diagonal) + by_minus - by_plus, miss)
+        x = x - step
+        if np.abs(step).max() < 1e-13 * np.abs(x).max():
+            return (sites - 1) / 4 - np.sum(1 / (2 * x**2 + 0.5))
+    raise RuntimeError(f"Bethe equations of {sites} sites: last step {step}")
+
+
+BETHE = bethe_energy(HEISENBERG)
+
+
+def energy_tol(truncation):
+    """Change of the energy in a sweep at which sweeps end."""
+    return max(100 * truncation, 1e-11)
 
 
 # --- times and operations -------------------------------------------------------------
@@ -208,19 +257,23 @@ def measure_ising(repeats):
     return in_turns(functions, repeats), operations(lambda: dmrg(H, **ISING))
 
 
-def measure_heisenberg(bond_dims, repeats, tol=1e-8):
-    H = hamiltonians.xxz(HEISENBERG)
-    rows = []
-    for chi in bond_dims:
-        settings = {"max_bond_dim": chi, "energy_tol": tol}
-        functions = {"ours": lambda s=settings: ours(H, **s)}
+def measure_heisenberg():
+    """By method: (truncation, seconds, outcome) of each run."""
+    runs = {"ours": []} | {f"TeNPy, conserve Sz, mixer {m}": [] for m in MIXERS}
+    for truncation in TRUNCATIONS:
+        settings = {
+            "max_bond_dim": UNBOUNDED,
+            "truncation": truncation,
+            "energy_tol": energy_tol(truncation),
+        }
+        functions = {"ours": lambda s=settings: ours(hamiltonians.xxz(HEISENBERG), **s)}
         for mixer in MIXERS:
             functions[f"TeNPy, conserve Sz, mixer {mixer}"] = (
-                lambda chi=chi, mixer=mixer: tenpy_heisenberg(chi, mixer, tol)
+                lambda mixer=mixer, t=truncation: tenpy_heisenberg(mixer, t)
             )
-        counted = operations(lambda s=settings: dmrg(H, **s))
-        rows.append((chi, in_turns(functions, repeats), counted))
-    return rows
+        for name, (seconds, found) in in_turns(functions, 1).items():
+            runs[name].append((truncation, seconds, found))
+    return runs
 
 
 CHAINS = {
@@ -259,17 +312,15 @@ def markdown(header, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def fastest(times, within=None):
-    """Name of TeNPy's fastest run, of those within ACCURACY of an energy."""
+def fastest_peer(times):
+    """Name of TeNPy's fastest run on the Ising chain, of those within ACCURACY."""
     names = [name for name in times if name != "ours"]
-    if within is not None:
-        exact = [n for n in names if abs(times[n][1].energy - within) < ACCURACY]
-        names = exact or names
-    return min(names, key=lambda name: times[name][0])
+    exact = [name for name in names if abs(times[name][1].energy - EXACT) < ACCURACY]
+    return min(exact or names, key=lambda name: times[name][0])
 
 
 def ising_section(times, counted, rate):
-    best = fastest(times, EXACT)
+    best = fastest_peer(times)
     spent, outcome = times["ours"]
     header = ["method", "seconds", "to TeNPy's best", "energy − exact"]
     header += ["bond dimension", "sweeps"]
@@ -295,29 +346,63 @@ def ising_section(times, counted, rate):
     ]
 
 
-def heisenberg_section(measured, rate):
-    header = ["bond dimension", "method", "seconds", "to TeNPy's best", "energy"]
-    header += ["sweeps", "floor, s"]
-    rows = []
-    for chi, times, counted in measured:
-        best = times[fastest(times)][0]
-        rows += [
-            [
-                chi,
-                name,
-                f"{seconds:.2f}",
-                f"{seconds / best:.2f}",
-                f"{found.energy:.10f}",
-                found.sweeps,
-                f"{counted / rate:.2f}" if name == "ours" else "",
-            ]
-            for name, (seconds, found) in times.items()
-        ]
+def fastest_within(runs, error):
+    """The fastest of the runs within an error of the exact energy; None if none is."""
+    exact = [run for run in runs if abs(run[2].energy - BETHE) <= error]
+    return min(exact, key=lambda run: run[1], default=None)
+
+
+def heisenberg_section(runs):
+    header = ["error at most", "method", "seconds", "to TeNPy's best"]
+    header += ["energy − exact", "bond dimension", "sweeps", "truncation"]
+    rows, slower = [], []
+    for error in ERRORS:
+        found = {name: fastest_within(runs[name], error) for name in runs}
+        peers = [run[1] for name, run in found.items() if run and name != "ours"]
+        best = min(peers, default=np.nan)
+        for name, run in found.items():
+            if run is None:
+                rows.append([f"{error:.0e}", name, "not reached", *[""] * 5])
+                continue
+            truncation, seconds, outcome = run
+            values = [f"{error:.0e}", name, f"{seconds:.2f}", f"{seconds / best:.2f}"]
+            values += [f"{outcome.energy - BETHE:.1e}", outcome.bond_dim]
+            rows.append([*values, outcome.sweeps, f"{truncation:.0e}"])
+        if found["ours"] is None or found["ours"][1] > best:
+            slower.append(f"{error:.0e}")
+    verdict = (
+        f"TeNPy, whose matrices fall into blocks of S^z, is the faster at "
+        f"{', '.join(slower)}."
+        if slower
+        else "Ours is the faster at each error asked for."
+    )
     return [
-        f"## Heisenberg chain, N = {HEISENBERG}, by bond dimension",
-        "Sweeps end when one moves the energy by less than 1e-8. We conserve nothing.",
+        f"## Heisenberg chain, N = {HEISENBERG}, seconds to an equal error",
+        f"Exact energy, by the Bethe ansatz: {BETHE:.10f}. The same truncations for "
+        f"both, each row the fastest run within its error; one run each. {verdict}",
         markdown(header, rows),
+        "All runs, by truncation:",
+        all_runs(runs),
     ]
+
+
+def all_runs(runs):
+    header = ["truncation", "method", "seconds", "energy", "energy − exact"]
+    header += ["bond dimension", "sweeps"]
+    rows = [
+        [
+            f"{truncation:.0e}",
+            name,
+            f"{seconds:.2f}",
+            f"{found.energy:.12f}",
+            f"{found.energy - BETHE:.1e}",
+            found.bond_dim,
+            found.sweeps,
+        ]
+        for together in zip(*runs.values(), strict=True)
+        for name, (truncation, seconds, found) in zip(runs, together, strict=True)
+    ]
+    return markdown(header, rows)
 
 
 def chains_section(rows):
@@ -348,9 +433,10 @@ def page(sections, arguments, load, rate):
     packages = f"numpy {np.__version__}, physics-tenpy {version('physics-tenpy')}"
     head = [
         "# DMRG: seconds to a given accuracy",
-        f"Written by `benchmarks/dmrg.py`, whose head says what is measured. Least of "
-        f"{arguments.repeats} CPU times. {made['processor']}, one thread, "
-        f"Python {made['python']}, {packages}. Products of matrices at "
+        f"Written by `benchmarks/dmrg.py`, whose head says what is measured. CPU "
+        f"seconds, the least of {arguments.repeats} on the Ising chain, else of 1. "
+        f"{made['processor']}, one thread, Python {made['python']}, {packages}. "
+        f"Products of matrices at "
         f"{rate / 1e9:.0f} GFLOP/s. Load average of the {os.cpu_count()} cores "
         f"{load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, this run being "
         f"1 of it. {arguments.note}".rstrip(),
@@ -361,7 +447,6 @@ def page(sections, arguments, load, rate):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--bond-dims", type=int, nargs="+", default=[32, 64, 128, 256])
     parser.add_argument("--summary", type=Path, help="also write the page here (.md)")
     parser.add_argument("--note", default="", help="a sentence for the page's head")
     arguments = parser.parse_args()
@@ -369,7 +454,7 @@ def main():
     ising = measure_ising(arguments.repeats)
     sections = [
         ising_section(*ising, rate),
-        heisenberg_section(measure_heisenberg(arguments.bond_dims, 1), rate),
+        heisenberg_section(measure_heisenberg()),
         chains_section(measure_chains()),
     ]
     text = page(sections, arguments, load, rate)
