@@ -15,6 +15,7 @@ from qlib.entanglement.predictor import (
     CalabreseCardy,
     Doublings,
     ExponentialIncrements,
+    IncrementTrees,
     LinearInLogSize,
     PlainNetwork,
     SameAsLargest,
@@ -32,6 +33,7 @@ SMALL = {
     PlainNetwork: dict(steps=40, hidden=8, members=3),
     BoostedTrees: dict(trees=10, members=3),
     SizeFlow: dict(steps=60, hidden=8, members=3),
+    IncrementTrees: dict(trees=10, members=3),
 }
 BASELINES = (SameAsLargest, LinearInLogSize, CalabreseCardy, ExponentialIncrements)
 METHODS = (*BASELINES, *SMALL)
