@@ -104,8 +104,9 @@ def spectra(sweeps):
         f"Hamiltonian, for {', '.join(CHAINS)}; marks tell how many coincide",
         "caption": "Energies ξ = −ln p of the half chain above the lowest. Levels that "
         "follow one another within 0.01 nats are one multiplet; colour and shape "
-        "tell how many it has. Dashed: the transition, where a chain without end is "
-        f"critical. Sites: {sizes}. Rings are cut twice, which squares a multiplicity.",
+        "tell how many it has, other: 3, 5 or more. Dashed: the transition, where a "
+        f"chain without end is critical. Sites: {sizes}. Rings are cut twice, which "
+        "squares a multiplicity.",
     }
 
 
@@ -148,7 +149,7 @@ def laws(growths, charges, page):
         f"{' and '.join(charges)}",
         "caption": "Left: area law (flat), logarithmic law, volume law (straight with "
         f"slope one). Right: all cuts of {sites} sites; on this axis an open critical "
-        "chain is a line of slope c. Lines: the fits.",
+        "chain is a line of slope c. Lines: the fits. Random states: Page's formula.",
     }
 
 
@@ -182,7 +183,8 @@ def rbms(growths, built, grid, ranks):
         left.set_title(f"Short: +{short:.2f} ln 2 a site", fontsize=9.5)
         _grid(middle, grid)
         _ranks(right, ranks)
-    draws = len(one.entropies)
+    counts = dict.fromkeys(len(one.entropies) for one in growths.values())
+    draws = " or ".join(str(count) for count in counts)
     return {
         "figure": figure,
         "name": "rbms",
