@@ -154,7 +154,8 @@ def _judged(found, named):
     right = named == found.phase
     families = np.unique(found.family)
     shares = [right[found.family == family].mean() for family in families]
-    return Named(named, right, student_mean(shares))
+    mean = student_mean(shares)
+    return Named(named, right, Estimate(*(float(np.clip(end, 0, 1)) for end in mean)))
 
 
 def _named(found, parts, rng):
