@@ -45,7 +45,7 @@ import numpy as np
 
 from qlib.annealing import peers
 from qlib.annealing.measure import expected_running_time
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 from qlib.workbook.provenance import provenance
 
 TARGETS = (1e-1, 1e-4)

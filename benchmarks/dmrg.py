@@ -57,7 +57,7 @@ from tenpy.networks.mps import MPS
 
 from qlib.entanglement import freefermions, hamiltonians
 from qlib.entanglement.dmrg import block, dmrg, effective, ground_state
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 from qlib.workbook.provenance import provenance
 
 ACCURACY = 1e-9  # of the Ising chain's energy

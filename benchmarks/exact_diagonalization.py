@@ -63,7 +63,7 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 
 import numpy as np
 
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 from qlib.workbook.provenance import provenance
 
 TOL = 1e-9

@@ -37,11 +37,11 @@ import numpy as np
 import torch
 from numba import njit
 
+from qlib.files import write_atomically
 from qlib.weights import head_kernels
 from qlib.weights.head import SoftmaxHead
 from qlib.weights.quantize.annealing import simulated_annealing_codes
 from qlib.weights.quantize.codes import QuantizedHead, fit_scale, nearest
-from qlib.workbook.files import write_atomically
 from qlib.workbook.provenance import provenance
 
 SHAPES = {(4000, 64, 10): 40, (10000, 512, 100): 600}  # (n, d, C): ratio aimed at

@@ -43,7 +43,7 @@ from qlib.annealing.ising.random_streams import STRIDE, next_packed_uniform
 from qlib.annealing.ising.sweeps import lane_energies, start_replicas
 from qlib.annealing.ising.time_to_target import time_to_target
 from qlib.data.archives import folders, locate
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 from qlib.workbook.provenance import provenance
 
 BEST_KNOWN = {"G1": 11624, "G14": 3064, "G22": 13359, "G32": 1410, "G43": 6660}

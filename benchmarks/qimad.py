@@ -42,8 +42,8 @@ import torchvision
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from qlib.files import write_atomically
 from qlib.optim import QIMAD, VectorizedClosure
-from qlib.workbook.files import write_atomically
 from qlib.workbook.provenance import provenance
 
 RATE = 1e-7  # small: weights and losses stay as they are while the clock runs

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import jinja2
 
+from qlib.files import write_atomically
 from qlib.workbook import claims
-from qlib.workbook.files import write_atomically
 from qlib.workbook.markup import Markup
 from qlib.workbook.page import TEMPLATES
 from qlib.workbook.record import load_result

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from qlib.files import write_atomically
 from qlib.workbook import claims
-from qlib.workbook.files import write_atomically
 from qlib.workbook.index import load_published
 
 BEGIN, END = "<!-- verdicts:begin -->", "<!-- verdicts:end -->"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 from qlib.workbook.provenance import provenance
 
 VERDICTS = ("holds", "does not hold", "not testable here")

@@ -7,9 +7,9 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from qlib.files import clear_unfinished, write_atomically
 from qlib.workbook.claims import count_verdicts
 from qlib.workbook.execute import RunFailed, hold, one_line, run_notebook, why_failed
-from qlib.workbook.files import clear_unfinished, write_atomically
 
 
 def publish(notebook, parameters, output, timeout=None):

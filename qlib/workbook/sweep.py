@@ -14,8 +14,8 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from qlib.files import clear_unfinished, write_atomically
 from qlib.workbook.execute import hold, run_notebook, why_failed
-from qlib.workbook.files import clear_unfinished, write_atomically
 from qlib.workbook.notebook import code_cells
 from qlib.workbook.parameters import ParameterError, resolve_parameters
 from qlib.workbook.record import KINDS, load_result

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -73,7 +73,7 @@ def test_a_missing_folder_is_an_error_that_names_it(tmp_path):
 
 WRITE_MORE_THAN_FITS = """
 import resource, sys
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 try:
     with write_atomically(sys.argv[1]) as file:
@@ -84,7 +84,7 @@ except OSError as error:
 
 WRITE_WHERE_FORBIDDEN = """
 import os, sys
-from qlib.workbook.files import write_atomically
+from qlib.files import write_atomically
 os.chdir(os.path.dirname(sys.argv[1]))
 if os.geteuid() == 0:
     os.seteuid(65534)
