@@ -1,13 +1,13 @@
 """Labelled images: loaded, split by class, drawn evenly, made a network's input."""
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from qlib.data import archives, formats
+from qlib.files import write_atomically
 
 # Colour mean and standard deviation, of values in [0, 1]: those of ImageNet, which
 # torchvision's weights expect; the networks that are trained here use the same.
@@ -332,10 +332,8 @@ def _cifar10_jpeg(places, allowed, target):
             archives.refuse(path, fault, archives.DOWNLOADS)
         arrays, class_names = formats.read_jpeg_zip(path)
         cached.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = cached.with_name(f".{cached.name}-{os.getpid()}")
-        with open(unfinished, "wb") as file:
+        with write_atomically(cached) as file:
             np.savez(file, class_names=class_names, **arrays)
-        os.replace(unfinished, cached)
     with np.load(cached, allow_pickle=False) as kept:
         arrays = {key: kept[key] for key in kept.files}
     return arrays, tuple(arrays.pop("class_names").tolist())

@@ -12,6 +12,7 @@ from qlib.arguments import positive_integer
 from qlib.data import MEAN, STD, resize_and_normalise
 from qlib.data.archives import DOWNLOADS
 from qlib.data.images import checked_images
+from qlib.files import write_atomically
 
 
 def features(
@@ -78,7 +79,8 @@ def features(
             values[some] = apply_evaluating(body, x).cpu().numpy()
             values.flush()
             done = min(first + batch_size, len(images))
-            _write(record, json.dumps({"done": done}).encode())
+            with write_atomically(record) as file:
+                file.write(json.dumps({"done": done}).encode())
             if callback is not None:
                 callback(done, len(images))
         del values
@@ -205,12 +207,6 @@ def _resume(part, record, shape):
             os.replace(empty, part)
         empty.unlink(missing_ok=True)
     return np.lib.format.open_memmap(part, mode="r+"), 0
-
-
-def _write(path, content):
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
 
 
 def _device(model):

@@ -6,7 +6,6 @@ other classes of the same data. A report that uses it says so.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from qlib.arguments import number_between, positive_integer
 from qlib.data import resize_and_normalise
 from qlib.data.archives import DOWNLOADS
 from qlib.data.images import checked_images
+from qlib.files import write_atomically
 from qlib.weights.arguments import below_one
 from qlib.weights.features import array_digest
 from qlib.weights.resnet import build_resnet
@@ -231,6 +231,5 @@ def _load(path):
 def _save(content, path):
     import torch
 
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
-    torch.save(content, unfinished)
-    os.replace(unfinished, path)
+    with write_atomically(path) as file:
+        torch.save(content, file)

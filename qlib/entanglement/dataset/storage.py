@@ -1,16 +1,14 @@
 """The dataset in memory and in a file of plain arrays."""
 
-import contextlib
 import operator
-import os
-import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from qlib.files import write_atomically
 
 FORMAT = "qlib.entanglement.dataset 1"
 TABLE = {
@@ -123,7 +121,7 @@ class Dataset:
             for name, kind in types.items():
                 arrays[f"{part}.{name}"] = frame[name].to_numpy().astype(kind)
         arrays |= {"spectra": self.spectra, "offsets": self.offsets}
-        with _write_atomically(path) as file:
+        with write_atomically(path) as file:
             np.savez_compressed(file, **arrays)
 
     @classmethod
@@ -223,18 +221,3 @@ def _index(name, value, low, high):
             f"{name}: got {value!r}; allowed: an integer in [{low}, {high}]"
         )
     return number
-
-
-@contextlib.contextmanager
-def _write_atomically(path):
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        with open(unfinished, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
