@@ -30,7 +30,7 @@ class IncrementTrees:
 
     needs_diagonalisation = True
 
-    def __init__(self, *, trees=60, members=5):
+    def __init__(self, *, trees=30, members=5):
         self.trees = positive_integer("trees", trees)
         self.members = positive_integer("members", members)
 

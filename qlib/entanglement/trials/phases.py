@@ -9,7 +9,7 @@ from qlib.intervals import Estimate, student_mean
 
 LEVELS = 8
 HIGHEST = 30.0  # nats: a level above it has p < 1e-13 and is drawn down to it
-TREES = 40
+TREES = 20
 ALIKE = 0.01  # nats between the first two levels, below which they are a doublet
 
 
