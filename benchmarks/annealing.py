@@ -46,6 +46,7 @@ import numpy as np
 from qlib.annealing import peers
 from qlib.annealing.measure import expected_running_time
 from qlib.files import write_atomically
+from qlib.workbook.benchmark import markdown_table, publish
 from qlib.workbook.provenance import provenance
 
 TARGETS = (1e-1, 1e-4)
@@ -240,11 +241,6 @@ def cell(measured, interval=False):
     return text if solved == runs else f"{text} ({solved}/{runs})"
 
 
-def markdown(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def ratio_text(mine, theirs):
     """Ratio of ERTs, as a bound where one never succeeded."""
     if not mine[3] and not theirs[3]:
@@ -272,7 +268,7 @@ def functions_table(table, methods):
         others = [cell(row[n]) if n in row else "" for n in methods if n != OURS]
         rows.append([problem, dimension, cell(row[OURS], True), ratio, rival, *others])
     header = ["problem", "d", OURS, "ratio to best peer", "best peer"]
-    return markdown([*header, *(name for name in methods if name != OURS)], rows)
+    return markdown_table([*header, *(name for name in methods if name != OURS)], rows)
 
 
 def means_table(table, methods, dims):
@@ -294,7 +290,9 @@ def means_table(table, methods, dims):
                 rows.append(
                     [name, d, *(f"{mean:.2g}" if mean else "" for mean in means)]
                 )
-    return markdown(["functions", "d", *rivals, "best peer of each function"], rows)
+    return markdown_table(
+        ["functions", "d", *rivals, "best peer of each function"], rows
+    )
 
 
 def seconds_table(records, methods):
@@ -309,7 +307,7 @@ def seconds_table(records, methods):
         ]
         low, middle, high = np.quantile(cost, (0.1, 0.5, 0.9))
         rows.append([method, f"{middle:.0f}", f"{low:.0f} to {high:.0f}"])
-    return markdown(["method", "µs an evaluation", "10 % to 90 % of runs"], rows)
+    return markdown_table(["method", "µs an evaluation", "10 % to 90 % of runs"], rows)
 
 
 def page(arguments, records):
@@ -389,10 +387,7 @@ def main():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments.output.mkdir(parents=True, exist_ok=True)
     text = page(arguments, run_all(arguments))
-    print(text)
-    for path in filter(None, (arguments.output / "annealing.md", arguments.summary)):
-        with write_atomically(path) as file:
-            file.write(text.encode())
+    publish(text, arguments.output / "annealing.md", arguments.summary)
 
 
 if __name__ == "__main__":

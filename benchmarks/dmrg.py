@@ -57,7 +57,7 @@ from tenpy.networks.mps import MPS
 
 from qlib.entanglement import freefermions, hamiltonians
 from qlib.entanglement.dmrg import block, dmrg, effective, ground_state
-from qlib.files import write_atomically
+from qlib.workbook.benchmark import markdown_table, publish
 from qlib.workbook.provenance import provenance
 
 ACCURACY = 1e-9  # of the Ising chain's energy
@@ -307,11 +307,6 @@ def measure_chains(max_bond_dim=128):
 # --- the page -------------------------------------------------------------------------
 
 
-def markdown(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def fastest_peer(times):
     """Name of TeNPy's fastest run on the Ising chain, of those within ACCURACY."""
     names = [name for name in times if name != "ours"]
@@ -342,7 +337,7 @@ def ising_section(times, counted, rate):
         f"({best.removeprefix('TeNPy, ')}); aimed at: at most {AIM:g}. The accuracy is "
         f"{'reached' if reached else 'not reached'}. Floor: {counted / 1e9:.2f} GFLOP, "
         f"{counted / rate:.3f} s; ours takes {spent * rate / counted:.1f} times that.",
-        markdown(header, rows),
+        markdown_table(header, rows),
     ]
 
 
@@ -380,7 +375,7 @@ def heisenberg_section(runs):
         f"## Heisenberg chain, N = {HEISENBERG}, seconds to an equal error",
         f"Exact energy, by the Bethe ansatz: {BETHE:.10f}. The same truncations for "
         f"both, each row the fastest run within its error; one run each. {verdict}",
-        markdown(header, rows),
+        markdown_table(header, rows),
         "All runs, by truncation:",
         all_runs(runs),
     ]
@@ -402,7 +397,7 @@ def all_runs(runs):
         for together in zip(*runs.values(), strict=True)
         for name, (truncation, seconds, found) in zip(runs, together, strict=True)
     ]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def chains_section(rows):
@@ -424,7 +419,7 @@ def chains_section(rows):
     return [
         f"## Ours at N = {SITES}, default settings",
         "At most 128 Schmidt values, weight 1e-12 discarded, energy to 1e-10 a sweep.",
-        markdown(header, table),
+        markdown_table(header, table),
     ]
 
 
@@ -458,10 +453,7 @@ def main():
         chains_section(measure_chains()),
     ]
     text = page(sections, arguments, load, rate)
-    print(text)
-    if arguments.summary:
-        with write_atomically(arguments.summary) as file:
-            file.write(text.encode())
+    publish(text, arguments.summary)
 
 
 if __name__ == "__main__":

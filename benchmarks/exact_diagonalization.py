@@ -63,7 +63,7 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 
 import numpy as np
 
-from qlib.files import write_atomically
+from qlib.workbook.benchmark import markdown_table, publish
 from qlib.workbook.provenance import provenance
 
 TOL = 1e-9
@@ -305,11 +305,6 @@ def measure_many(points, sizes):
 # --- the page -------------------------------------------------------------------------
 
 
-def markdown(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def available():
     """Methods whose package is here, and a line on those left out."""
     names, notes = list(METHODS), []
@@ -388,7 +383,7 @@ def table(model, found, rates):
             f"N = {N}: E0 = {ground['energies'][0]:.10f}, E1 = "
             f"{ground['energies'][1]:.10f}, S = {ground['entropy']:.10f}."
         )
-    return markdown(header, rows) + "\n\n" + "\n".join(f"- {n}" for n in notes)
+    return markdown_table(header, rows) + "\n\n" + "\n".join(f"- {n}" for n in notes)
 
 
 AIMS = (  # (models, peer, largest ratio at N = 20)
@@ -413,7 +408,7 @@ def aims(found, N):
             used = found[model, N]["ours"]["memory"] / MIB
             verdict = "reached" if used <= 200 else "missed"
             rows.append([model, "MiB above import", f"{used:.0f}", 200, verdict])
-    return markdown(["model", "ours", "measured", "at most", "aim"], rows)
+    return markdown_table(["model", "ours", "measured", "at most", "aim"], rows)
 
 
 def page(found, rates, many, arguments, notes, load):
@@ -478,10 +473,7 @@ def main():
     rates = {N: in_process("copy", N)["rate"] for N in arguments.sizes}
     many = arguments.many and in_process("many", arguments.many, *arguments.many_sizes)
     text = page(found, rates, many, arguments, notes, load)
-    print(text)
-    if arguments.summary:
-        with write_atomically(arguments.summary) as file:
-            file.write(text.encode())
+    publish(text, arguments.summary)
 
 
 def one(kind, *rest):

@@ -37,11 +37,11 @@ import numpy as np
 import torch
 from numba import njit
 
-from qlib.files import write_atomically
 from qlib.weights import head_kernels
 from qlib.weights.head import SoftmaxHead
 from qlib.weights.quantize.annealing import simulated_annealing_codes
 from qlib.weights.quantize.codes import QuantizedHead, fit_scale, nearest
+from qlib.workbook.benchmark import markdown_table, publish
 from qlib.workbook.provenance import provenance
 
 SHAPES = {(4000, 64, 10): 40, (10000, 512, 100): 600}  # (n, d, C): ratio aimed at
@@ -207,11 +207,6 @@ def measure(shape, repeats, least):
 # --- the page -------------------------------------------------------------------------
 
 
-def markdown(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def microseconds(value):
     return f"{1e6 * value:.3g}" if value < 1e-3 else f"{1e6 * value:.0f}"
 
@@ -223,7 +218,7 @@ def table(times):
         for name, spent in times.items()
     ]
     header = ["method", "µs a proposal", "proposals a second", "ratio to best forward"]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def page(measured, repeats, note):
@@ -259,10 +254,7 @@ def main():
     torch.set_num_threads(1)
     measured = {s: measure(s, arguments.repeats, arguments.least) for s in SHAPES}
     text = page(measured, arguments.repeats, arguments.note)
-    print(text)
-    if arguments.summary:
-        with write_atomically(arguments.summary) as file:
-            file.write(text.encode())
+    publish(text, arguments.summary)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from qlib.annealing.ising.sweeps import lane_energies, start_replicas
 from qlib.annealing.ising.time_to_target import time_to_target
 from qlib.data.archives import folders, locate
 from qlib.files import write_atomically
+from qlib.workbook.benchmark import markdown_table, publish
 from qlib.workbook.provenance import provenance
 
 BEST_KNOWN = {"G1": 11624, "G14": 3064, "G22": 13359, "G32": 1410, "G43": 6660}
@@ -296,11 +297,6 @@ def cut(method, name, seconds):
 # --- the page -------------------------------------------------------------------------
 
 
-def markdown(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def seconds_text(value):
     return "never" if math.isinf(value) else f"{value:.2g}"
 
@@ -351,7 +347,7 @@ def page(arguments, load):
         rates = load(f"flips {family}", job)
         rows.append([family, *(f"{rate / 1e6:.0f}" for rate in rates.values())])
     names = ["instance", *FLIPS, "random numbers alone", "local fields alone"]
-    parts += ["## Million attempted flips a second", markdown(names, rows)]
+    parts += ["## Million attempted flips a second", markdown_table(names, rows)]
     lines, notes = [], []
     for family in available:
         rows, agree = target_table(family, arguments, load)
@@ -361,7 +357,7 @@ def page(arguments, load):
     header = ["instance", "method", "TTS99 in s", "best peer over it", "sweeps"]
     parts += [
         "## Time to the ground state",
-        markdown([*header, "s a read", "success of reads"], lines),
+        markdown_table([*header, "s a read", "success of reads"], lines),
         "Long reads of replica exchange at the lowest energy, by instance: "
         + " ".join(notes),
     ]
@@ -381,7 +377,7 @@ def page(arguments, load):
     header = ["graph", "method", "cut", "of the best known", "seen after s"]
     parts += [
         f"## Cuts within {arguments.cut_seconds:g} s",
-        markdown(header, lines),
+        markdown_table(header, lines),
         *absent,
     ]
     return "\n\n".join(parts) + "\n"
@@ -429,10 +425,7 @@ def main():
         arguments.output = arguments.output / "quick"
     arguments.output.mkdir(parents=True, exist_ok=True)
     text = page(arguments, loader(arguments.output))
-    print(text)
-    for path in filter(None, (arguments.output / "ising.md", arguments.summary)):
-        with write_atomically(path) as file:
-            file.write(text.encode())
+    publish(text, arguments.output / "ising.md", arguments.summary)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,8 @@ import torchvision
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from qlib.files import write_atomically
 from qlib.optim import QIMAD, VectorizedClosure
+from qlib.workbook.benchmark import markdown_table, publish
 from qlib.workbook.provenance import provenance
 
 RATE = 1e-7  # small: weights and losses stay as they are while the clock runs
@@ -281,11 +281,6 @@ def measure_steps(network, num_agents, repeats, least):
 # --- the page -------------------------------------------------------------------------
 
 
-def markdown(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def milliseconds(value):
     return f"{1e3 * value:.3g}" if value < 1 else f"{1e3 * value:.0f}"
 
@@ -306,7 +301,7 @@ def update_table(updates):
         ]
         for u in updates
     ]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def peer_lines(updates):
@@ -335,7 +330,7 @@ def step_table(measured):
                     aim if method == way else "",
                 ]
             )
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def page(updates, steps, arguments, load):
@@ -384,10 +379,7 @@ def main():
             steps.append((name, num_agents, *found))
             gc.collect()
     text = page(updates, steps, arguments, load)
-    print(text)
-    if arguments.summary:
-        with write_atomically(arguments.summary) as file:
-            file.write(text.encode())
+    publish(text, arguments.summary)
 
 
 if __name__ == "__main__":
