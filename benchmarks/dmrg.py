@@ -40,8 +40,6 @@ import argparse
 import itertools
 import os
 import time
-import warnings
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
@@ -50,11 +48,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy starts threads
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from tenpy.algorithms.dmrg import TwoSiteDMRGEngine
-from tenpy.models.tf_ising import TFIChain
-from tenpy.models.xxz_chain import XXZChain
-from tenpy.networks.mps import MPS
 
+from peers.dmrg import LANCZOS, MIXERS, Outcome, tenpy_heisenberg, tenpy_ising
 from qlib.entanglement import freefermions, hamiltonians
 from qlib.entanglement.dmrg import block, dmrg, effective, ground_state
 from qlib.workbook.benchmark import markdown_table, publish
@@ -69,74 +64,6 @@ ERRORS = (1e-7, 1e-9, 1e-11, 1e-12)  # of the Heisenberg chain's energy
 TRUNCATIONS = (1e-10, 1e-12, 1e-14, 1e-15)
 UNBOUNDED = 1024  # Schmidt values: more than any truncation above leaves
 AIM = 1.0  # of TeNPy's seconds
-
-
-# --- the peers ------------------------------------------------------------------------
-
-
-LANCZOS = {
-    "its own": {},
-    "ramp, few products": {
-        "chi_list": {0: 8, 1: 16, 2: 24},
-        "lanczos_params": {"N_min": 2, "N_max": 5, "E_tol": 1e-12},
-    },
-}
-MIXERS = {
-    "off": {"mixer": False},
-    "on": {
-        "mixer": True,
-        "mixer_params": {"amplitude": 1e-4, "decay": 10.0, "disable_after": 2},
-    },
-}
-TENPY = {
-    **{"combine": True, "N_sweeps_check": 1, "min_sweeps": 1, "max_sweeps": 30},
-    "max_S_err": 1.0,  # the change of the energy alone ends the sweeps, as in ours
-}
-
-
-def tenpy_ising(conserve, mixer, lanczos):
-    model = {"L": SITES, "J": 1.0, "g": 1.0, "bc_MPS": "finite", "conserve": conserve}
-    chain = TFIChain({**model, "sort_charge": True})
-    truncation = {"chi_max": ISING["max_bond_dim"], "svd_min": 1e-7}
-    settings = {**MIXERS[mixer], **LANCZOS[lanczos]}
-    return tenpy_run(chain, ["up"] * SITES, truncation, settings, ISING["energy_tol"])
-
-
-def tenpy_heisenberg(mixer, truncation):
-    model = {"L": HEISENBERG, "Jxx": 1.0, "Jz": 1.0, "hz": 0.0, "bc_MPS": "finite"}
-    chain = XXZChain({**model, "sort_charge": True})
-    settings = {
-        **MIXERS[mixer],
-        "chi_list": {0: 16, 1: 64, 2: UNBOUNDED},
-        "lanczos_params": {"N_min": 2, "N_max": 5, "E_tol": 1e-12},
-    }
-    cut = {"chi_max": UNBOUNDED, "svd_min": None, "trunc_cut": np.sqrt(truncation)}
-    start = ["up", "down"] * (HEISENBERG // 2)
-    return tenpy_run(chain, start, cut, settings, energy_tol(truncation))
-
-
-def tenpy_run(chain, start, truncation, settings, tol):
-    """Energy, largest bond dimension and sweeps of TeNPy.
-
-    Its max_E_err is divided by max(E, 1), 1 for a negative energy: absolute, as ours.
-    """
-    options = {**TENPY, **settings, "trunc_params": truncation, "max_E_err": tol}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own future arguments
-        state = MPS.from_product_state(chain.lat.mps_sites(), start, bc="finite")
-        engine = TwoSiteDMRGEngine(state, chain, options)
-        energy, state = engine.run()
-    state.entanglement_spectrum()
-    return Outcome(energy, max(state.chi), engine.sweeps)
-
-
-@dataclass
-class Outcome:
-    """What one run found."""
-
-    energy: float
-    bond_dim: int
-    sweeps: int
 
 
 def ours(H, **settings):
@@ -253,7 +180,12 @@ def measure_ising(repeats):
     functions = {"ours": lambda: ours(hamiltonians.tfim(SITES), **ISING)}
     for choice in itertools.product(("parity", None), MIXERS, LANCZOS):
         name = "TeNPy, conserve {}, mixer {}, Lanczos {}".format(*choice)
-        functions[name] = lambda choice=choice: tenpy_ising(*choice)
+        functions[name] = lambda choice=choice: tenpy_ising(
+            SITES,
+            *choice,
+            max_bond_dim=ISING["max_bond_dim"],
+            energy_tol=ISING["energy_tol"],
+        )
     return in_turns(functions, repeats), operations(lambda: dmrg(H, **ISING))
 
 
@@ -269,7 +201,7 @@ def measure_heisenberg():
         functions = {"ours": lambda s=settings: ours(hamiltonians.xxz(HEISENBERG), **s)}
         for mixer in MIXERS:
             functions[f"TeNPy, conserve Sz, mixer {mixer}"] = (
-                lambda mixer=mixer, t=truncation: tenpy_heisenberg(mixer, t)
+                lambda mixer=mixer, s=settings: tenpy_heisenberg(HEISENBERG, mixer, **s)
             )
         for name, (seconds, found) in in_turns(functions, 1).items():
             runs[name].append((truncation, seconds, found))

@@ -1,0 +1,1 @@
+"""The methods that the benchmarks of this folder compare ours with."""
