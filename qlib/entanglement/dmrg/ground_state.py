@@ -28,8 +28,11 @@ RESIDUAL = 0.01
 is off by its square over the gap, the Schmidt values by itself."""
 
 MIXING = 1e-3
-"""Share mixed in during the first sweep: without it ring-shaped couplings got stuck
-(toric code, XY ring), with it none of the models here did; from 1e-4 to 1e-1 alike."""
+"""Share mixed in during the first sweep. Without it couplings around a ring got stuck
+short of an eigenstate: the 2 x 2 toric code in a field of 0.3 from all of 30 starts,
+Ising rings of 10 and 12 sites with h = 0.3 from all of 10. With it these rings gave the
+ground state from every start and the toric code an eigenstate, which in 7 starts was
+the first excited one (9 with 1e-4, 5 with 0.1)."""
 
 EIGENSTATE = 1e-6
 """Variance, in units of the largest squared coefficient, above which a stationary state

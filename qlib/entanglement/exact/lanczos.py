@@ -68,7 +68,9 @@ class Lanczos:
             self._project(start)
             start /= self.space.norm(start)
         self.most_kept = max(1, KEPT // operator.dimension)
-        self.basis, self.last, self.current, self.spare = [start], None, start, None
+        self.basis = [start]
+        self.last, self.current = None, start  # the two that the recurrence needs
+        self.spare = None  # what the next product may overwrite
 
     def _project(self, psi):
         for state in self.found:
