@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from qlib.files import write_atomically
+from qlib.workbook import claims
 from qlib.workbook.provenance import provenance
 
 VERDICTS = ("holds", "does not hold", "not testable here")
@@ -38,7 +39,8 @@ class Claim:
     verdict : str
         One of `VERDICTS`.
     seeds : int
-        Independent repetitions behind `measured`.
+        Independent repetitions behind `measured`, shown as n: seeds, or whatever the
+        interval is taken over, such as runs, draws, chains or families.
     budget : str
         What each repetition could spend, with its unit.
     reason : str
@@ -71,6 +73,12 @@ class Run:
     parameters : mapping
         Every parameter of the notebook; must hold ``profile`` and ``seed``.
 
+    Attributes
+    ----------
+    answer : str
+        What was found, in one line, for the top of the page; set by the notebook from
+        its results, seconds apart. Default: none.
+
     Raises
     ------
     ValueError
@@ -84,6 +92,7 @@ class Run:
     figures: list[dict] = field(default_factory=list, init=False)
     key_figures: list[dict] = field(default_factory=list, init=False)
     arrays: dict[str, np.ndarray] = field(default_factory=dict, init=False)
+    answer: str = field(default="", init=False)
 
     def __post_init__(self):
         self.parameters = dict(self.parameters)
@@ -198,15 +207,14 @@ class Run:
         return claim
 
     def verdicts(self):
-        """The claims so far as a Markdown list to display, a line each."""
+        """The claims so far as a Markdown list to display, a line each.
+
+        Each with its verdict, measured value and criterion; what derives from seconds
+        stands in an element that `qlib.workbook.page.without_timing` leaves out.
+        """
         from IPython.display import Markdown
 
-        return Markdown(
-            "\n".join(
-                f"- **{claim.verdict}**: {claim.text} ({claim.reason})"
-                for claim in self.claims
-            )
-        )
+        return Markdown("\n".join(f"- {_told(claim)}" for claim in self.claims))
 
     def key_figure(self, label, value, *, kind="result"):
         """Name one number, already formatted, for the card on the index page.
@@ -276,6 +284,7 @@ class Run:
             "parameters": {
                 key: _plain(value) for key, value in self.parameters.items()
             },
+            "answer": self.answer,
             "claims": [asdict(claim) for claim in self.claims],
             "key_figures": self.key_figures,
             "rows": self.rows,
@@ -307,6 +316,14 @@ def load_result(path):
 def result_rows(result):
     """The rows that two runs with one seed must agree on: all but the timings."""
     return [row for row in result["rows"] if row["kind"] == "result"]
+
+
+def _told(claim):
+    """A claim with what was found of it, as Markdown."""
+    found = f"**{claim.verdict}**, {claims.measured(asdict(claim))}"
+    if claim.kind == "time":
+        found = f"<span data-timing>{found}<!--/timing--></span>"
+    return f"{found}: {claim.text} ({claim.reason})"
 
 
 def _runs():

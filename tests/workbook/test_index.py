@@ -4,6 +4,7 @@ import re
 import pytest
 
 from qlib.workbook import index
+from qlib.workbook.claims import SYMBOLS
 from qlib.workbook.page import without_timing
 from qlib.workbook.record import Run
 
@@ -42,6 +43,16 @@ def test_failures_of_all_notebooks_come_first(tmp_path):
         "01_a claim 0",
         "02_b claim 0",
     ]
+
+
+def test_every_verdict_is_explained_above_the_claims(tmp_path):
+    publish(tmp_path, "01_a")
+    text = index.write_index(tmp_path).read_text()
+    legend = re.search(r'<p class="legend">(.*?)</p>', text)
+    assert legend.end() < text.index("<thead>")
+    for verdict in SYMBOLS:
+        assert f"</span> {verdict}: " in legend[1]
+    assert "n = 30, 100 evaluations" in text
 
 
 def test_every_claim_shows_the_profile_of_its_own_notebook(tmp_path):

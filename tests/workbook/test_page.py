@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from qlib.workbook import page
+from qlib.workbook import claims, page
+from qlib.workbook.record import Run
 
 ORIGIN = {
     "commit": "0123456789abcdef0123456789abcdef01234567",
@@ -123,8 +124,43 @@ def test_failures_stand_first_with_word_and_symbol():
     assert order == sorted(order)
     assert re.search(r"✕</span> does not hold</span>", text)
     assert "2.0 [1.5,\N{NO-BREAK SPACE}2.5]" in text
-    assert "30 seeds, 100 evaluations" in text
+    assert "n = 30, 100 evaluations" in text
     assert "not measured" in text
+
+
+def test_every_verdict_is_explained_above_the_claims():
+    text = render(claims=[claim("One", "holds")])
+    legend = re.search(r'<p class="legend">(.*?)</p>', text)
+    assert legend.end() < text.index("<thead>")
+    for verdict in claims.SYMBOLS:
+        assert f"</span> {verdict}: " in legend[1]
+    assert "the interval holds the boundary, or nothing was measured" in legend[1]
+
+
+def test_the_answer_stands_between_the_question_and_the_claims():
+    notebook = new_notebook(cells=[new_markdown_cell(TITLE)])
+    result = record(claim("One", "holds")) | {"answer": "Found: a < b."}
+    text = page.render_page(notebook, result)
+    places = [text.index(s) for s in ("Question.", "Found: a &lt; b.", "<thead>")]
+    assert places == sorted(places)
+    assert 'class="answer"' not in render(claims=[claim("One", "holds")])
+
+
+def test_a_listed_claim_tells_its_value_and_leaves_out_seconds():
+    def listed(seconds):
+        run = Run("01_wells", {"profile": "quick", "seed": 0})
+        said = {"source": "here", "stated": "1", "reason": "A reason."}
+        said |= {"seeds": 9, "budget": "one"}
+        run.claim("Deep", measured=(2.0, 1.5, 2.5), verdict=True, **said)
+        fast = seconds < 2
+        run.claim("Fast", measured=seconds, verdict=fast, kind="time", **said)
+        return render(code("1", shown({"text/markdown": run.verdicts().data})))
+
+    one, two = listed(1.25), listed(4.5)
+    assert "<strong>holds</strong>, 2.0 [1.5,\N{NO-BREAK SPACE}2.5]: Deep" in one
+    assert "<strong>holds</strong>, 1.25" in one
+    assert "<strong>does not hold</strong>, 4.5" in two
+    assert page.without_timing(one) == page.without_timing(two)
 
 
 def test_cells_for_play_are_left_out():
