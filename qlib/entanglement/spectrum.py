@@ -13,6 +13,17 @@ import numpy as np
 
 from qlib.arguments import number_between
 
+__all__ = [
+    "Features",
+    "LegacyMoments",
+    "entanglement_spectrum",
+    "features",
+    "legacy_moments",
+    "renyi",
+    "schmidt_probabilities_at_all_cuts",
+    "schmidt_values",
+]
+
 NORM_TOLERANCE = {"float64": 1e-8, "float32": 1e-5}  # of | |psi| - 1 |
 SUM_TOLERANCE = 1e-8  # of |sum p - 1|
 ROUNDING = 1e-30  # a p of a double-precision vector below this, s < 1e-15, is noise
@@ -28,7 +39,7 @@ class Features:
     third_cumulant: float
     skewness: float
     renyi2: float
-    gap: float
+    entanglement_gap: float
     rank: int
 
 
@@ -160,7 +171,8 @@ def features(p, epsilon=1e-8):
         skewness : kappa_3 / C^1.5, and 0 where C < 1e-12: all p are equal but
         for a solver's residual (a product state, GHZ) and the ratio is noise;
         renyi2 : -ln sum p^2;
-        gap : xi_2 - xi_1, inf where the second p is below 1e-30 (a product state);
+        entanglement_gap : xi_2 - xi_1, inf where the second p is below 1e-30 (a
+        product state);
         rank : the fewest p whose discarded rest is at most epsilon.
     """
     p = _probabilities(p)
@@ -170,6 +182,7 @@ def features(p, epsilon=1e-8):
     entropy = kept @ xi
     capacity = kept @ (xi - entropy) ** 2
     third = kept @ (xi - entropy) ** 3
+    has_second = p.size > 1 and p[1] > ROUNDING
     rests = np.cumsum(kept[::-1])[::-1]  # rests[k]: weight of p_k and all after it
     return Features(
         entropy=float(max(entropy, 0.0)),
@@ -177,7 +190,7 @@ def features(p, epsilon=1e-8):
         third_cumulant=float(third),
         skewness=float(third / capacity**1.5) if capacity > FLAT else 0.0,
         renyi2=float(max(-np.log(kept @ kept), 0.0)),
-        gap=float(xi[1] - xi[0]) if p.size > 1 and p[1] > ROUNDING else np.inf,
+        entanglement_gap=float(xi[1] - xi[0]) if has_second else np.inf,
         rank=max(int(np.count_nonzero(rests > epsilon)), 1),
     )
 
@@ -336,6 +349,6 @@ def _probabilities(p):
     if not (np.isfinite(p).all() and (p >= 0).all()):
         raise ValueError(f"p: got the least {p.min()}; allowed: finite and >= 0")
     if abs(p.sum() - 1) > SUM_TOLERANCE:
-        allowed = f"1 within {SUM_TOLERANCE:g}"
+        allowed = f"1 within {SUM_TOLERANCE:g}, p the squares of the Schmidt values"
         raise ValueError(f"p: got a sum of {p.sum():.12g}; allowed: {allowed}")
     return np.sort(p)[::-1]

@@ -115,9 +115,10 @@ def test_entropy_of_free_families_grows_as_their_phase_says(name):
         assert (family.phase in ("gapless", "critical")) == (expected > 0)
         assert 6 / ends * slope == pytest.approx(expected, abs=0.05 + 0.1 * expected)
         if family.phase == "topological":
-            assert state.features(48).gap < 1e-3  # two or four equal probabilities
+            # two or four equal probabilities
+            assert state.features(48).entanglement_gap < 1e-3
         if family.phase == "gapped" and name != "tfim_ferromagnet":  # a cat of two
-            assert state.features(48).gap > 1.0
+            assert state.features(48).entanglement_gap > 1.0
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_entanglement_gap_of_interacting_families_is_that_of_their_phase(
         parameters = middle | {"boundary": boundary}
         H, sector = family.build(16, **parameters), family.sector(16, parameters)
         p = schmidt_values(exact.ground_state(H, sector=sector).vector, 8) ** 2
-        assert low <= features(p / p.sum()).gap <= high
+        assert low <= features(p / p.sum()).entanglement_gap <= high
 
 
 def test_every_phase_is_drawn_and_has_a_free_family():
@@ -228,10 +229,9 @@ def test_features_are_those_of_the_stored_probabilities(dataset):
         assert p.sum() == pytest.approx(1, abs=1e-14)
         again = features(p)
         for field in fields(again):
-            name = "entanglement_gap" if field.name == "gap" else field.name
-            if name == "entanglement_gap" and len(p) == 1:
+            if field.name == "entanglement_gap" and len(p) == 1:
                 continue  # a second probability of rounding, dropped
-            value = getattr(entry, name)
+            value = getattr(entry, field.name)
             assert getattr(again, field.name) == pytest.approx(value, abs=1e-9)
 
 

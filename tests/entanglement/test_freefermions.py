@@ -215,7 +215,9 @@ def test_levels_of_long_ising_chains_are_those_of_the_corner_transfer_matrix(
     levels = -np.log(p / p[0]) / spacing
     np.testing.assert_allclose(levels, sorted(sums)[:12], atol=1e-7)
     assert state.modes(64)[0] == 1.0
-    assert state.features(64).gap / spacing == pytest.approx(levels[1], abs=1e-7)
+    assert state.features(64).entanglement_gap / spacing == pytest.approx(
+        levels[1], abs=1e-7
+    )
 
 
 @pytest.mark.parametrize("parity", [1, -1])
@@ -257,7 +259,7 @@ def test_strongly_decaying_rainbow_is_concentric_singlets():
     np.testing.assert_allclose(state.entropies(), bonds * np.log(2), rtol=1e-5)
     measures = state.features(20)
     assert measures.rank == np.inf
-    assert measures.gap == pytest.approx(0, abs=1e-2)
+    assert measures.entanglement_gap == pytest.approx(0, abs=1e-2)
 
 
 @pytest.mark.parametrize("alpha", [0.7, 0.8])
@@ -336,7 +338,7 @@ def test_every_level_of_the_cluster_ring_is_fourfold():
         p = state.schmidt_probabilities(60, 20).reshape(5, 4)
         np.testing.assert_allclose(p, np.repeat(p[:, :1], 4, 1), rtol=1e-9)
     trivial = ground_state(models.cluster(120, 1.5, boundary="periodic"))
-    assert trivial.features(60).gap > 1
+    assert trivial.features(60).entanglement_gap > 1
 
 
 def test_open_cluster_chain_is_fourfold_and_no_parity_singles_out_one():

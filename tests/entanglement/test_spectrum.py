@@ -158,7 +158,7 @@ def test_a_product_state_has_no_entropy_no_skewness_and_an_infinite_gap(p):
     found = features(p)
     assert found.entropy == pytest.approx(0, abs=1e-15)
     assert found.capacity == pytest.approx(0, abs=1e-25)
-    assert (found.skewness, found.gap, found.rank) == (0.0, np.inf, 1)
+    assert (found.skewness, found.entanglement_gap, found.rank) == (0.0, np.inf, 1)
     assert renyi(p, 2) == pytest.approx(0, abs=1e-15)
     assert legacy_moments(p, 1e-6).variance == 0
 
@@ -168,13 +168,15 @@ def test_a_product_vector_is_recognised_at_every_cut():
     for angle in (0.3, 1.1, 2.0, -0.4, 0.9, 0.1):
         psi = np.kron(psi, [np.cos(angle), np.sin(angle)])
     for p in schmidt_probabilities_at_all_cuts(psi):
-        assert features(p).gap == np.inf
+        assert features(p).entanglement_gap == np.inf
         assert features(p).skewness == 0.0
 
 
 def test_the_gap_parts_the_two_lowest_entanglement_energies():
-    assert features([0.1, 0.6, 0.3]).gap == pytest.approx(np.log(2), rel=1e-14)
-    assert features([0.4, 0.2, 0.4]).gap == 0.0
+    assert features([0.1, 0.6, 0.3]).entanglement_gap == pytest.approx(
+        np.log(2), rel=1e-14
+    )
+    assert features([0.4, 0.2, 0.4]).entanglement_gap == 0.0
 
 
 def test_the_rank_is_the_fewest_values_that_leave_at_most_epsilon():
@@ -271,6 +273,12 @@ def test_a_cut_that_separates_nothing_is_refused_by_name(cut):
 def test_what_are_no_probabilities_are_refused_by_name(measure, p):
     with pytest.raises(ValueError, match=r"^p: got .*; allowed: "):
         measure(p)
+
+
+def test_singular_values_in_place_of_probabilities_are_told_so():
+    values = schmidt_values(np.full(4, 0.5) * [1, 1, 1, -1], 1)
+    with pytest.raises(ValueError, match=r"^p: got a sum of 1\.41.* squares of the"):
+        features(values)
 
 
 @pytest.mark.parametrize("epsilon", [-1e-3, 1.0, np.nan, "x"])

@@ -52,9 +52,9 @@ class Dataset:
         ``version``.
     cuts : DataFrame
         N−1 rows for every row of the table, in order: ``row``, ``cut``, and what
-        `qlib.entanglement.spectrum.features` measures, in nats, its ``gap`` under the
-        name ``entanglement_gap``. All NaN where the row is degenerate: a state is
-        then one of many, and nothing is said about it.
+        `qlib.entanglement.spectrum.features` measures, in nats. All NaN
+        where the row is degenerate: a state is then one of many, and nothing is said
+        about it.
     spectra : (total,) float64 array
         The Schmidt probabilities above 1e-16 of all cuts one after another, each cut's
         descending; those below are dropped, so that sums are 1 to about 1e-14. None

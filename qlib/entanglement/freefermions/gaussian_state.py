@@ -121,7 +121,7 @@ class GaussianState:
             third_cumulant=third,
             skewness=third / capacity**1.5 if capacity > FLAT else 0.0,
             renyi2=float(-np.sum(np.log1p(-2 * variance))),
-            gap=float(np.min(odds, initial=np.inf)),
+            entanglement_gap=float(np.min(odds, initial=np.inf)),
             rank=rank,
         )
 

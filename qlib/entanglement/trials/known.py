@@ -57,7 +57,7 @@ def route(name, sizes):
         np.asarray(sizes),
         errors,
         np.array([one.entropy for one in measures]),
-        np.array([one.gap for one in measures]),
+        np.array([one.entanglement_gap for one in measures]),
     )
 
 
