@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from qlib.entanglement.trials import costs, rows
-from qlib.entanglement.trials.reach import FRESH, Comparison, Cost
+from qlib.entanglement.trials.costs import Cost
+from qlib.entanglement.trials.reach import FRESH, Comparison
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def found():
         truth,
         errors,
         {"size flow": np.array([[[True, True], [True, False], [True, True]]])},
+        {"size flow": np.array([[[1.0, 3.0], [1.0, 5.0], [1.0, 4.0]]])},
         inside,
         {"plain network": (4.0, 0.5), "size flow": (1.0, 0.25)},
     )
@@ -52,15 +54,28 @@ def test_the_ratio_leaves_out_chains_that_dmrg_reports_as_broken(found, cost):
 def test_rows_tell_errors_intervals_and_what_is_outside(found):
     told = {
         (metric, *labels.values()): value
-        for metric, value, labels in rows.compared(found)
+        for metric, value, labels in rows.compared(found, least=2)
     }
     # means over families: of two points of "a", and of the one of "b"
     error = told["mean absolute error, nats", "size flow", 64, FRESH]
     assert error == pytest.approx((0.125 + 0) / 2)
     assert told["share in the interval", "size flow", 64, FRESH] == pytest.approx(0.75)
+    width = told["median width of the interval, nats", "size flow", 64, FRESH]
+    assert width == 4
+    inside, outside = (
+        ("share in the interval", "size flow", 32, FRESH, "inside"),
+        ("share in the interval", "size flow", 64, FRESH, "outside"),
+    )
+    assert told[inside] == 1
+    assert told[outside] == pytest.approx(0.75)
+    assert (*outside[:4], "inside") not in told
     assert told["share told outside", "size flow", 64, FRESH] == 1
     assert told["share told outside", "size flow", 32, FRESH] == 0
     assert not any("interval" in key[0] and "plain" in key[1] for key in told)
+
+
+def test_few_points_inside_have_no_share(found):
+    assert not any("told" in labels for _, _, labels in rows.compared(found))
 
 
 def test_errors_of_dmrg_are_told_with_and_without_broken_chains(found, cost):

@@ -9,7 +9,7 @@ import pytest
 from qlib.entanglement import freefermions
 from qlib.entanglement.dataset import FAMILIES, make_dataset
 from qlib.entanglement.predictor import Doublings, Prediction, SameAsLargest, SizeFlow
-from qlib.entanglement.trials import reach
+from qlib.entanglement.trials import costs, reach
 from qlib.intervals import below
 
 NAMES = (  # all logarithmic: doing nothing must lose in each
@@ -23,13 +23,13 @@ NAMES = (  # all logarithmic: doing nothing must lose in each
 
 
 def solved(name, parameters, size):
-    """Entropy, capacity, entropy at the quarter, gap."""
+    """Entropy, capacity, entropy at the quarter."""
     family = FAMILIES[name]
     parity = family.parity(size, parameters)
     H = family.build(size, **parameters)
     state = freefermions.ground_state(H, parity=parity)
     half = state.features(size // 2)
-    return half.entropy, half.capacity, state.features(size // 4).entropy, state.gap
+    return half.entropy, half.capacity, state.features(size // 4).entropy
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,7 @@ def test_errors_are_those_made_and_coverage_that_of_the_intervals(
         assert found.error("told", size) == pytest.approx([abs(wrong)] * 3)
         share = len(stage.test) * abs(wrong) / stage.truth.sum(axis=0)
         place = reach.TARGETS.index(size)
+        assert found.width("told", size) == pytest.approx(1)
         assert found.relative("told", size) == pytest.approx(share[place])
         assert found.coverage("told", size).value == (abs(wrong) <= 0.5)
 
@@ -213,8 +214,39 @@ def test_a_dataset_is_parted_by_points_and_answered():
     assert found.truth[:, 1] == pytest.approx(found.test.entropy[:, 2], abs=0.02)
 
 
+def test_stages_joined_learn_and_ask_what_either_does(stage):
+    first = stage.test.family == "tfim_critical"
+    parts = [
+        reach.Stage(
+            stage.train.take(stage.train.family == "tfim_critical"),
+            stage.test.take(first),
+            stage.truth[first],
+            stage.doubt[first],
+            {"xxz_neel": 2},
+        ),
+        reach.Stage(
+            stage.train.take(stage.train.family == "ssh_critical"),
+            stage.test.take(stage.test.family == "ssh_critical"),
+            stage.truth[stage.test.family == "ssh_critical"],
+            stage.doubt[stage.test.family == "ssh_critical"],
+            {},
+        ),
+    ]
+    both = reach.joined(*parts)
+    assert set(both.train.family) == {"tfim_critical", "ssh_critical"}
+    assert both.left_out == {"xxz_neel": 2}
+    assert len(both.test) == 10
+    found = compare(both, {"told": lambda: Told(0.25)}, seeds=1)
+    assert found.errors["told"] == pytest.approx(0.25)
+
+
+def test_stages_of_other_sizes_are_not_joined(stage):
+    with pytest.raises(ValueError, match=r"other: got sizes \(4, 8\)"):
+        stage.train.joined(stage.train.up_to(2))
+
+
 def test_dmrg_is_as_exact_as_it_is_asked_to_be(stage):
-    found = reach.costs(stage, 2, clock=ticking(), truncation=1e-8)
+    found = costs.measure(stage, 2, clock=ticking(), truncation=1e-8)
     assert np.abs(found.dmrg_error).max() < 1e-3
     assert not found.broken.any()
     np.testing.assert_array_equal(found.dmrg_seconds, 1)

@@ -92,7 +92,7 @@ def costs(found, by_truncation, size):
     ----------
     found : `trials.reach.Comparison`
     by_truncation : dict
-        Truncation of DMRG to `trials.reach.Cost`, the same chains.
+        Truncation of DMRG to `trials.costs.Cost`, the same chains.
     size : int
     """
     fine = by_truncation[min(by_truncation)]
@@ -122,6 +122,6 @@ def costs(found, by_truncation, size):
         "alt": f"Error against seconds a chain at {size} sites, by method",
         "caption": f"{sound.sum()} open chains of {size} sites whose answer is exact, "
         "one thread. All but the plain network and the boosted trees need the chain "
-        f"diagonalised first. Passed over: {fine.broken.sum()} chains of several "
-        "ground states, of which DMRG, without sectors, takes one and says so.",
+        f"diagonalised first. Chains passed over: {fine.broken.sum()}, of several "
+        "ground states, where DMRG, without sectors, takes one and says so.",
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from qlib.arguments import positive_integer
 
-MEASURED = ("entropy", "capacity", "quarter", "gap")
+MEASURED = ("entropy", "capacity", "quarter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,6 @@ class Doublings:
         Across the cut N/2, in nats and nats squared.
     quarter : (P, K) array
         Entropy across the cut N/4 of the same states, nats.
-    gap : (P, K) array
-        To the next level of the sector, >= 0, in units of the couplings.
 
     Raises
     ------
@@ -46,7 +44,6 @@ class Doublings:
     entropy: np.ndarray
     capacity: np.ndarray
     quarter: np.ndarray
-    gap: np.ndarray
 
     def __post_init__(self):
         sizes = _doubled(self.sizes)
@@ -94,7 +91,7 @@ class Doublings:
             rows = cuts[cuts["cut"] * part == cuts["size"]]
             return rows.pivot(index="point", columns="size", values=list(columns))
 
-        half, quarter = at(2, "entropy", "capacity", "gap").dropna(), at(4, "entropy")
+        half, quarter = at(2, "entropy", "capacity").dropna(), at(4, "entropy")
         points = table.drop_duplicates("point").set_index("point").loc[half.index]
         return cls(
             sizes,
@@ -104,7 +101,6 @@ class Doublings:
             half["entropy"].to_numpy(),
             half["capacity"].to_numpy(),
             quarter.loc[half.index, "entropy"].to_numpy(),
-            half["gap"].to_numpy(),
         )
 
     def __len__(self):
@@ -120,6 +116,15 @@ class Doublings:
         }
         parameters = tuple(self.parameters[place] for place in places)
         return replace(self, parameters=parameters, **parts)
+
+    def joined(self, other):
+        """Its points, then those of another of the same sizes."""
+        if self.sizes != other.sizes:
+            raise ValueError(f"other: got sizes {other.sizes}; allowed: {self.sizes}")
+        names = ("family", "phase", *MEASURED)
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        parts = {name: np.concatenate(pair) for name, pair in pairs.items()}
+        return replace(self, parameters=self.parameters + other.parameters, **parts)
 
     def with_sizes(self, count):
         """Itself, refused if it has fewer than `count` sizes."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from qlib.arguments import one_of, positive_integer
-from qlib.entanglement import exact, freefermions, spectrum
+from qlib.entanglement import freefermions, spectrum
 from qlib.entanglement.dataset import FAMILIES
 from qlib.entanglement.dmrg import dmrg
 from qlib.entanglement.predictor import (
@@ -79,6 +79,17 @@ class Stage:
     left_out: dict
 
 
+def joined(first, second):
+    """The `Stage` of both: learnt from all that is learnt, asked all that is asked."""
+    return Stage(
+        first.train.joined(second.train),
+        first.test.joined(second.test),
+        np.concatenate([first.truth, second.truth]),
+        np.concatenate([first.doubt, second.doubt]),
+        first.left_out | second.left_out,
+    )
+
+
 def prepare(dataset, *, per_family, truncations=TRUNCATIONS, without=RANDOM):
     """Part a dataset by points into what is learnt from and what is asked.
 
@@ -139,18 +150,19 @@ def true_entropy(name, parameters, size, truncations=TRUNCATIONS):
         return state.features(size // 2).entropy, 0.0
     if parameters["boundary"] == "periodic":
         return np.nan, np.inf
-    coarse, fine = (_by_dmrg(H, truncation) for truncation in truncations)
+    coarse, fine = (by_dmrg(H, truncation) for truncation in truncations)
     if coarse.broken_symmetries or fine.broken_symmetries:
         return np.nan, np.inf
-    entropies = [_half_chain(found) for found in (coarse, fine)]
+    entropies = [half_chain_entropy(found) for found in (coarse, fine)]
     return entropies[1], abs(entropies[1] - entropies[0])
 
 
-def _by_dmrg(H, truncation):
+def by_dmrg(H, truncation):
+    """`DMRGResult` of a Hamiltonian at one truncation."""
     return dmrg(H, truncation=truncation, energy_tol=10 * truncation)
 
 
-def _half_chain(found):
+def half_chain_entropy(found):
     """Half-chain entropy of a `DMRGResult`."""
     return spectrum.renyi(found.probabilities[len(found.probabilities) // 2], 1)
 
@@ -170,6 +182,9 @@ class Comparison:
     covered : dict
         Method to (seeds, P, T) bools: the interval holds the truth; methods without
         intervals are left out.
+    widths : dict
+        Method to (seeds, P, T), high minus low end of its intervals, nats; the methods
+        of `covered`.
     inside : dict
         Method to (seeds, P, T) bools: it was trained on what was asked, by its word.
     seconds : dict
@@ -182,6 +197,7 @@ class Comparison:
     truth: np.ndarray
     errors: dict
     covered: dict
+    widths: dict
     inside: dict
     seconds: dict
 
@@ -233,6 +249,12 @@ class Comparison:
         counts = np.maximum(told.sum(axis=0), 1)
         share = self._mean((covered * told).sum(axis=0) / counts, asked)
         return Estimate(*(float(np.clip(end, 0, 1)) for end in share))
+
+    def width(self, method, size=64):
+        """Median width of intervals over points and seeds, nats; None without."""
+        if method not in self.widths:
+            return None
+        return float(np.median(self.widths[method][:, :, self._place(size)]))
 
     def best(self, methods=BASELINES, size=64):
         """Of the methods compared, the one of least mean absolute error at a size."""
@@ -299,6 +321,7 @@ def compare(stage, methods=METHODS, *, clock, setting=FRESH, parts=6, seeds=5):
     test, shape = stage.test, (seeds, *stage.truth.shape)
     errors = {name: np.empty(shape) for name in methods}
     covered = {name: np.empty(shape, bool) for name in methods}
+    widths = {name: np.empty(shape) for name in methods}
     inside = {name: np.empty(shape, bool) for name in methods}
     seconds = {}
     for name, method in methods.items():
@@ -314,13 +337,22 @@ def compare(stage, methods=METHODS, *, clock, setting=FRESH, parts=6, seeds=5):
                     at, truth = (seed, asked, place), stage.truth[asked, place]
                     errors[name][at] = prediction.value - truth
                     covered[name][at] = prediction.covers(truth)
+                    widths[name][at] = prediction.high - prediction.low
                     inside[name][at] = prediction.inside
         if np.isnan(prediction.high).all():
-            del covered[name]
+            del covered[name], widths[name]
         fits = seeds * (1 if setting == FRESH else parts)
         seconds[name] = (spent[0] / fits, spent[1] / (seeds * len(test)))
     return Comparison(
-        setting, test.family, test.phase, stage.truth, errors, covered, inside, seconds
+        setting,
+        test.family,
+        test.phase,
+        stage.truth,
+        errors,
+        covered,
+        widths,
+        inside,
+        seconds,
     )
 
 
@@ -337,75 +369,3 @@ def _splits(stage, setting, parts):
         for k in range(parts)
         if (of_test == k).any()
     ]
-
-
-@dataclass(frozen=True, eq=False)
-class Cost:
-    """What DMRG and exact diagonalisation cost on some test points, one after another.
-
-    Attributes
-    ----------
-    place : (n,) int array
-        Which test points: open chains of free families, so that an exact answer exists.
-    dmrg_error : (n,) array
-        Half-chain entropy at 64 sites by DMRG minus the exact one, nats.
-    broken : (n,) bool array
-        DMRG found one of several states of lowest energy and says so; its entropy is
-        then not that of the sector asked for.
-    dmrg_seconds, exact_seconds : (n,) arrays
-        By the caller's clock: of the one run at 64 sites, and of what a prediction asks
-        for, ground states, gaps and half-chain spectra at 8 and 16.
-    """
-
-    place: np.ndarray
-    dmrg_error: np.ndarray
-    broken: np.ndarray
-    dmrg_seconds: np.ndarray
-    exact_seconds: np.ndarray
-
-
-def costs(stage, count, *, clock, truncation=TRUNCATIONS[1]):
-    """DMRG's error and seconds at 64 sites, and those of diagonalising 8 and 16.
-
-    Parameters
-    ----------
-    stage : Stage
-    count : int
-        Test points at most, spread evenly over those there are.
-    clock : callable
-    truncation : float
-        Of DMRG.
-
-    Returns
-    -------
-    Cost
-    """
-    count = positive_integer("count", count)
-    test, size, rows = stage.test, TARGETS[-1], []
-    points = zip(test.family, test.parameters, strict=True)
-    free = [FAMILIES[name].free and p["boundary"] == "open" for name, p in points]
-    exactly = np.flatnonzero(free)
-    spread = np.linspace(0, len(exactly) - 1, min(count, len(exactly)))
-    chosen = exactly[spread.astype(int)]
-    for place in (
-        *chosen[:1],
-        *chosen,
-    ):  # the first also once off the clock, to compile
-        family, given = FAMILIES[test.family[place]], test.parameters[place]
-        began = clock()
-        found = _by_dmrg(family.build(size, **given), truncation)
-        between = clock()
-        for length in SIZES[-2:]:
-            _diagonalised(family, given, length)
-        error = _half_chain(found) - stage.truth[place, -1]
-        broken = bool(found.broken_symmetries)
-        rows.append((place, error, broken, between - began, clock() - between))
-    return Cost(*(np.array(column) for column in zip(*rows[1:], strict=True)))
-
-
-def _diagonalised(family, parameters, size):
-    """The features of a half chain, as the dataset has them."""
-    sector = family.sector(size, parameters)
-    H = family.build(size, **parameters)
-    state = exact.ground_state(H, k=2, sector=sector)
-    return spectrum.features(spectrum.schmidt_values(state.vector, size // 2) ** 2)

@@ -20,12 +20,15 @@ def staged(stage):
         yield "chains passed over, answer not known", count, {"family": family}
 
 
-def compared(found):
+def compared(found, *, least=10):
     """Rows on errors, intervals and what methods say lies outside.
 
     Parameters
     ----------
     found : `trials.reach.Comparison`
+    least : int
+        Points inside, or outside, by a method's word, below which the share of them in
+        its intervals is no row.
     """
     for method in found.errors:
         for place, size in enumerate(TARGETS):
@@ -34,8 +37,20 @@ def compared(found):
             yield "mean absolute error, nats", found.error(method, size).value, labels
             yield "share told outside", outside, labels
             covered = found.coverage(method, size)
-            if covered:
-                yield "share in the interval", covered.value, labels
+            if covered is None:
+                continue
+            yield "share in the interval", covered.value, labels
+            yield (
+                "median width of the interval, nats",
+                found.width(method, size),
+                labels,
+            )
+            for told in (True, False):
+                among = (found.inside[method][:, :, place] == told).any(axis=0).sum()
+                if among >= least:
+                    share = found.coverage(method, size, told).value
+                    where = labels | {"told": "inside" if told else "outside"}
+                    yield "share in the interval", share, where
 
 
 def errors_of_dmrg(by_truncation):
@@ -44,7 +59,7 @@ def errors_of_dmrg(by_truncation):
     Parameters
     ----------
     by_truncation : dict
-        Truncation to `trials.reach.Cost`.
+        Truncation to `trials.costs.Cost`.
     """
     for truncation, one in by_truncation.items():
         labels = {"method": "DMRG", "truncation": truncation}
@@ -60,7 +75,7 @@ def seconds(found, by_truncation):
     ----------
     found : `trials.reach.Comparison`
     by_truncation : dict
-        Truncation to `trials.reach.Cost`.
+        Truncation to `trials.costs.Cost`.
     """
     finest = by_truncation[min(by_truncation)]
     for method, (training, _) in found.seconds.items():
