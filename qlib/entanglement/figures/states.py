@@ -5,9 +5,12 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from qlib import intervals
+from qlib.entanglement.scaling import MARGINS
 from qlib.entanglement.trials.chains import CHAINS, multiplicities
+from qlib.entanglement.trials.laws import RAINBOW
 from qlib.workbook import plotting
 
+LEAST = 1e-17  # errors of exactly 0 are drawn there
 HIGHEST = 12.0  # nats above which entanglement energies are not drawn
 MULTIPLETS = {
     # multiplicity: (colour, marker, size in points)
@@ -37,11 +40,12 @@ def known(routes, apart):
         Largest difference of entropies of two routes, nats.
     """
     worst = max(one.errors.max() for one in routes.values())
+    exact = sum(np.count_nonzero(one.errors == 0) for one in routes.values())
     with plotting.style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.7))
         for place, (name, one) in enumerate(routes.items()):
             marks = plotting.method_style(name) | {"linewidth": 1}
-            left.plot(one.sizes, np.maximum(one.errors, 1e-17), **marks)
+            left.plot(one.sizes, np.maximum(one.errors, LEAST), **marks)
             size = {"ms": 13 - 4 * place, "mfc": "none", "mew": 1.4}
             right.plot(one.sizes, one.entropies, **marks | size)
         left.set(yscale="log", ylabel="error of the energy, relative")
@@ -50,14 +54,15 @@ def known(routes, apart):
         right.set_title(f"Entropies differ by at most {apart:.1g}")
         for ax in (left, right):
             _sizes(ax, np.unique(np.concatenate([r.sizes for r in routes.values()])))
-        right.legend()
+        left.legend()
     return {
         "figure": figure,
         "name": "known",
         "alt": "Error of the energy and entropy of the half chain against the number "
         f"of sites, by {', '.join(routes)}",
         "caption": "The open Ising chain at h = J, whose energy is known in closed "
-        "form. Left: rounding alone stands at 1e-16. Right: points of the three "
+        "form. Left: rounding alone stands at 1e-16; errors of exactly 0 "
+        f"({exact} here) are drawn at {LEAST:g}. Right: points of the three "
         "routes, drawn in three sizes, lie in one another.",
     }
 
@@ -106,7 +111,7 @@ def spectra(sweeps):
         "follow one another within 0.01 nats are one multiplet; colour and shape "
         "tell how many it has, other: 3, 5 or more. Dashed: the transition, where a "
         f"chain without end is critical. Sites: {sizes}. Rings are cut twice, which "
-        "squares a multiplicity.",
+        f"squares a multiplicity. {_apart(sweeps)}",
     }
 
 
@@ -128,19 +133,22 @@ def laws(growths, charges, page):
         for name, (sizes, entropies) in (curves | {"random states": page}).items():
             color, marker, line = CURVES[name]
             marks = {"color": color, "marker": marker, "ls": line}
-            left.plot(sizes, entropies, **marks, label=name)
+            named = f"rainbow, α = {RAINBOW:g}" if name == "rainbow" else name
+            label = f"{named}: {_times(entropies)}"
+            left.plot(sizes, entropies, **marks, label=label)
         left.set(yscale="log", ylabel="entropy of the half chain, nats")
         _sizes(left, page[0])
         left.legend(loc="upper left")
-        left.set_title(_ratios(growths))
+        left.set_title(_extremes(growths), fontsize=9.5)
         for name, one in charges.items():
             _charge(right, name, one)
         right.set(xlabel="chord length (1/6) ln[(2N/π) sin(πℓ/N)]")
         right.set_ylabel("entropy of the first ℓ sites, nats")
         right.legend(loc="upper left")
-        found = ", ".join(f"c = {c.estimate.value:.3f}" for c in charges.values())
-        right.set_title(f"Slopes give {found}")
+        found = [f"{name}: c = {c.estimate.value:.3f}" for name, c in charges.items()]
+        right.set_title("; ".join(found), fontsize=9.5)
     sites = len(one.entropies) + 1
+    kept = _window(sites)
     return {
         "figure": figure,
         "name": "laws",
@@ -148,8 +156,11 @@ def laws(growths, charges, page):
         f"{', '.join(curves)} and random states; entropy against chord length for "
         f"{' and '.join(charges)}",
         "caption": "Left: area law (flat), logarithmic law, volume law (straight with "
-        f"slope one). Right: all cuts of {sites} sites; on this axis an open critical "
-        "chain is a line of slope c. Lines: the fits. Random states: Page's formula.",
+        "slope one); ×: how many times the entropy grows from the first size to the "
+        f"last. Right: all cuts of {sites} sites; on this axis an open critical "
+        f"chain is a line of slope c. Filled: cuts {kept.start} to {kept.stop - 1}, of "
+        "which the fit is made, with a correction near the ends; hollow: cuts left "
+        "out. Lines have the slope found. Random states: Page's formula.",
     }
 
 
@@ -167,36 +178,44 @@ def rbms(growths, built, grid, ranks):
     ranks : `trials.rbms.Ranks`
     """
     with plotting.style():
-        figure, axes = plt.subplots(1, 3, figsize=(11.4, 4.3))
-        left, middle, right = axes
-        for (kind, one), marks in zip(growths.items(), _marks(), strict=False):
-            means = [intervals.student_mean(column) for column in one.entropies.T]
-            ends = np.array([(mean.low, mean.high) for mean in means]).T
-            left.vlines(one.sizes, *ends, color=marks["color"], lw=1)
-            left.plot(one.sizes, one.entropies.mean(axis=0), **marks, label=kind)
-        left.plot(*built, color=plotting.INK, marker="*", label="constructed")
-        left.set(xlabel="sites N", ylabel="entropy of the half chain, nats")
-        left.set_xticks(built[0])
-        left.set_ylim(0, 1.4 * built[1].max())
-        left.legend(loc="upper left", fontsize=8)
-        short = max(g.gains.mean() for kind, g in growths.items() if "range" in kind)
-        left.set_title(f"Short: +{short:.2f} ln 2 a site", fontsize=9.5)
-        _grid(middle, grid)
-        _ranks(right, ranks)
+        figure, axes = plt.subplots(2, 2, figsize=(9.6, 8.4))
+        _growth(axes[0, 0], growths, built)
+        _grid(axes[0, 1], grid)
+        _ranks(axes[1, 0], ranks)
+        _filled(axes[1, 1], ranks)
     counts = dict.fromkeys(len(one.entropies) for one in growths.values())
     draws = " or ".join(str(count) for count in counts)
+    ranges = {k: len(one.sizes) for k, one in growths.items() if "range" in k}
+    sizes = ", ".join(f"{count} ({kind})" for kind, count in ranges.items())
     return {
         "figure": figure,
         "name": "rbms",
         "alt": "Entropy of the half chain of random RBMs against size, for "
-        f"{', '.join(growths)}; gain by kind and scale of weights; Schmidt rank "
-        "against range with the bound",
-        "caption": f"Left: means of {draws} draws of complex weights with 95 % "
-        "intervals; the constructed RBM has (N/2) ln 2. Middle: entropy gained with a "
-        "site of the half chain, in ln 2, where every unit sees every site. Right: "
-        "every draw; crosses: how many Schmidt probabilities hold all but 1e-8 of the "
-        "weight. A rank of 2^q could hold an entropy of q ln 2.",
+        f"{', '.join(growths)}; gain by kind and scale of weights; Schmidt rank and "
+        "entropy against range with their bounds",
+        "caption": f"Top left: means of {draws} draws of complex weights with 95 % "
+        "intervals; the constructed RBM has (N/2) ln 2. A range r starts at 4r sites, "
+        "below which the ends are felt, so that gains rest on as many sizes: "
+        f"{sizes}. Top right: entropy gained with a site of the half chain, in ln 2, "
+        "where every unit sees every site. Bottom: every draw of complex weights; "
+        "crosses: how many Schmidt probabilities hold all but 1e-8 of the weight. "
+        "A rank of 2^q could hold an entropy of q ln 2.",
     }
+
+
+def _growth(ax, growths, built):
+    for (kind, one), marks in zip(growths.items(), _marks(), strict=False):
+        means = [intervals.student_mean(column) for column in one.entropies.T]
+        ends = np.array([(mean.low, mean.high) for mean in means]).T
+        ax.vlines(one.sizes, *ends, color=marks["color"], lw=1)
+        ax.plot(one.sizes, one.entropies.mean(axis=0), **marks, label=kind)
+    ax.plot(*built, color=plotting.INK, marker="*", label="constructed")
+    ax.set(xlabel="sites N", ylabel="entropy of the half chain, nats")
+    ax.set_xticks(built[0])
+    ax.set_ylim(0, 1.4 * built[1].max())
+    ax.legend(loc="upper left")
+    short = max(g.gains.mean() for kind, g in growths.items() if "range" in kind)
+    ax.set_title(f"Short ranges gain at most {short:.2f} ln 2 a site", fontsize=9.5)
 
 
 def _grid(ax, grid):
@@ -213,7 +232,8 @@ def _grid(ax, grid):
     ax.set_xlabel("scale of the weights")
     ax.grid(visible=False)
     low, high = gains.min(), gains.max()
-    ax.set_title(f"All sites: +{low:.2f} to +{high:.2f} ln 2 a site", fontsize=9.5)
+    says = f"Units that see all sites gain {low:.2f} to {high:.2f} ln 2 a site"
+    ax.set_title(says, fontsize=9.5)
 
 
 def _ranks(ax, ranks):
@@ -230,8 +250,22 @@ def _ranks(ax, ranks):
     ax.set_xticks(ranks.reach)
     ax.legend(loc="upper left")
     reached = (ranks.rank == ranks.bound[:, None]).mean()
-    used = (ranks.entropy / np.log(ranks.bound)[:, None]).mean()
-    ax.set_title(f"{reached:.0%} reach 2^q, {used:.0%} of q ln 2", fontsize=9.5)
+    ax.set_title(f"{reached:.0%} of draws have the rank 2^q", fontsize=9.5)
+
+
+def _filled(ax, ranks):
+    most = np.log(ranks.bound)
+    shift = np.linspace(-0.12, 0.12, ranks.entropy.shape[1])
+    places = ranks.reach[:, None] + shift
+    ax.plot(ranks.reach, most, color=plotting.INK, ls="--", label="bound q ln 2")
+    dots = {"color": "#0072B2", "marker": "o", "ls": "", "ms": 4}
+    ax.plot(places.ravel(), ranks.entropy.ravel(), **dots, label="entropy")
+    ax.set(xlabel="range, sites to either side", ylabel="entropy, nats")
+    ax.set_xticks(ranks.reach)
+    ax.set_ylim(0)
+    ax.legend(loc="upper left")
+    used = (ranks.entropy / most[:, None]).mean()
+    ax.set_title(f"Their entropy is {used:.0%} of q ln 2 on average", fontsize=9.5)
 
 
 def _marks():
@@ -262,19 +296,45 @@ def _doublets(one, lowest):
     return f"{one.name}: lowest {fold}-fold for {where}"
 
 
+def _apart(sweeps):
+    """What chains without a degenerate lowest level have instead."""
+    parts = []
+    for one in sweeps:
+        gaps = one.levels[:, 1] - one.levels[:, 0]
+        if all(multiplicities(levels)[0] == 1 for levels in one.levels):
+            parts.append(
+                f"In the {one.name} chain of {one.num_sites} sites the two lowest "
+                f"levels stay {gaps.min():.1g} nats apart or more: a doublet of the "
+                f"{CHAINS[one.name].phases[-1]} takes longer ones."
+            )
+    return " ".join(parts)
+
+
 def _symbol(one):
     return CHAINS[one.name].label.split()[-1]
 
 
-def _ratios(growths):
-    """How many times the entropy grows with the last doubling or so of the size."""
-    parts = []
-    for law in ("area", "logarithmic", "volume"):
-        name = next(name for name, one in growths.items() if one.law == law)
-        entropies = growths[name].entropies
-        parts.append(f"× {entropies[-1] / entropies[0]:.3g}")
-    sizes = growths[name].sizes
-    return f"{sizes[-1] // sizes[0]} times the sites: entropy {', '.join(parts)}"
+def _times(entropies):
+    """How many times the last entropy is the first."""
+    return f"× {entropies[-1] / entropies[0]:.3g}"
+
+
+def _extremes(growths):
+    """Which entropy grows most and which least, in words."""
+    told = sorted(
+        growths, key=lambda name: -np.divide(*growths[name].entropies[[-1, 0]])
+    )
+    sizes = growths[told[0]].sizes
+    most, least = (
+        f"{n}: {_times(growths[n].entropies)}" for n in told[:: len(told) - 1]
+    )
+    return f"{sizes[-1] // sizes[0]} times the sites: {most}; {least}"
+
+
+def _window(num_sites):
+    """Cuts that the fit of a central charge is made of."""
+    margin = round(MARGINS[1] * num_sites)
+    return range(margin, num_sites - margin + 1)
 
 
 def _charge(ax, name, one):
@@ -282,11 +342,11 @@ def _charge(ax, name, one):
     num_sites = len(one.entropies) + 1
     cuts = np.arange(1, num_sites)
     chord = np.log(2 * num_sites / np.pi * np.sin(np.pi * cuts / num_sites)) / 6
-    ax.plot(chord, one.entropies, color=color, marker=marker, ls="", ms=3.5, alpha=0.6)
-    middle = num_sites // 4
-    bulk = slice(middle, -middle)
-    offset = np.mean(one.entropies[bulk] - one.estimate.value * chord[bulk])
-    line = offset + one.estimate.value * chord
+    kept = np.isin(cuts, _window(num_sites))
     low, high = one.estimate.low, one.estimate.high
     label = f"{name}: c in [{low:.3f}, {high:.3f}]"
-    ax.plot(chord, line, color=color, marker=marker, markevery=[-1], label=label)
+    style = {"color": color, "marker": marker, "ls": "", "ms": 4}
+    ax.plot(chord[~kept], one.entropies[~kept], **style, mfc="none")
+    ax.plot(chord[kept], one.entropies[kept], **style, label=label)
+    offset = np.mean(one.entropies[kept] - one.estimate.value * chord[kept])
+    ax.plot(chord, offset + one.estimate.value * chord, color=color, lw=1)
