@@ -17,6 +17,8 @@ def errors(comparisons, size):
     comparisons : sequence of `trials.reach.Comparison`
     size : int
     """
+    values = [one.error(n, size).value for one in comparisons for n in one.errors]
+    edge = min(values) / 4  # where intervals that go on to the left are cut
     with plotting.style():
         figure, axes = plt.subplots(
             1, len(comparisons), figsize=(9.6, 3.9), sharex=True
@@ -25,25 +27,32 @@ def errors(comparisons, size):
             ax.set_xscale("log")
             names = list(found.errors)
             means = [found.error(name, size) for name in names]
-            ends = [(one.low, one.high) for one in means]
+            ends = [(max(one.low, edge), one.high) for one in means]
             plotting.interval_points(ax, names, [one.value for one in means], ends)
+            for place, one in enumerate(means):
+                if one.low < edge:
+                    color = plotting.method_style(names[place])["color"]
+                    ax.plot(edge, place, marker="<", color=color, ms=6)
+            ax.set_xlim(left=edge / 1.3)
             ax.set_xlabel("mean absolute error of the entropy, nats")
             ax.xaxis.set_minor_formatter(NullFormatter())
             first, second = sorted(names, key=lambda n: found.error(n, size).value)[:2]
             apart = found.difference(first, second, size).high < 0
             says = f"{first} leads" if apart else "no clear leader"
             ax.set_title(f"{found.setting}: {says}", fontsize=9.5)
-    points, seeds = found.truth.shape[0], len(found.errors["size flow"])
-    families = len(np.unique(found.family))
+    points, families = len(found.truth), len(np.unique(found.family))
+    trainings = [len(one.errors["size flow"]) for one in comparisons]
+    known, unseen = ("once" if n == 1 else f"{n} times" for n in trainings)
     return {
         "figure": figure,
         "name": "errors",
         "alt": f"Mean absolute error of the half-chain entropy at {size} sites, for "
         f"{', '.join(names)}",
         "caption": f"{size} sites, {points} chains, means over {families} families "
-        f"with 95 % intervals; trainings: {seeds}. Left: other points of families "
-        "that were learnt. Right: families held out whole. One method leads where the "
-        "paired difference from the second says so.",
+        "with 95 % intervals; arrows: an interval that goes on, to 0 or below. Left: "
+        f"other points of families that were learnt, from learning {known}. Right: "
+        f"families held out whole, from learning {unseen} for each part held out. One "
+        "method leads where the paired difference from the second says so.",
     }
 
 
@@ -68,7 +77,7 @@ def predicted(found, size):
                 ax.plot(truth[here], said[here], **marks, alpha=0.75, label=phase)
             error = found.error(name, size).value
             ax.set(xlabel="true entropy, nats")
-            ax.set_title(f"{name}: off by {error:.2g}", fontsize=9.5)
+            ax.set_title(f"{name}: off by {error:.2g} nats", fontsize=9.5)
         axes[0].set_ylabel("predicted entropy, nats")
         handles = axes[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=4)
@@ -115,13 +124,16 @@ def costs(found, by_truncation, size):
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         wrong = np.mean(np.abs(fine.dmrg_error[sound]))
         seconds = np.median(fine.dmrg_seconds[sound])
-        ax.set_title(f"DMRG is off by {wrong:.1g} nats after {seconds:.2g} seconds")
+        says = f"DMRG, truncation {min(by_truncation):g}: off by {wrong:.1g} nats"
+        ax.set_title(f"{says} after {seconds:.2g} seconds")
     return {
         "figure": figure,
         "name": "costs",
         "alt": f"Error against seconds a chain at {size} sites, by method",
-        "caption": f"{sound.sum()} open chains of {size} sites whose answer is exact, "
-        "one thread. All but the plain network and the boosted trees need the chain "
-        f"diagonalised first. Chains passed over: {fine.broken.sum()}, of several "
-        "ground states, where DMRG, without sectors, takes one and says so.",
+        "caption": f"Open chains of {size} sites whose answer is exact, "
+        f"{sound.sum()} in number; medians of seconds, on one thread. All but the "
+        "plain network and the boosted trees need the chain diagonalised first. Left "
+        "out: chains of several ground states, "
+        f"{fine.broken.sum()} in number, where DMRG, without sectors, takes one and "
+        "says so.",
     }
