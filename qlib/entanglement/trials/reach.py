@@ -118,7 +118,7 @@ def prepare(dataset, *, per_family, truncations=TRUNCATIONS, without=RANDOM):
     after = np.array([(names[k:] == name).sum() - 1 for k, name in enumerate(names)])
     asked = points.take(after < per_family)
     answers = [
-        [true_entropy(name, given, size, truncations) for size in TARGETS]
+        _answers(name, given, truncations)
         for name, given in zip(asked.family, asked.parameters, strict=True)
     ]
     truth, doubt = np.moveaxis(np.array(answers, dtype=float), 2, 0)  # (P, target)
@@ -131,6 +131,16 @@ def prepare(dataset, *, per_family, truncations=TRUNCATIONS, without=RANDOM):
         doubt[known].max(axis=1),
         dict(zip(names.tolist(), counts.tolist(), strict=True)),
     )
+
+
+def _answers(name, parameters, truncations):
+    """(entropy, doubt) at all targets; none of a point where one is not known."""
+    answers = []
+    for size in TARGETS:
+        answers.append(true_entropy(name, parameters, size, truncations))
+        if np.isinf(answers[-1][1]):
+            return [(np.nan, np.inf)] * len(TARGETS)
+    return answers
 
 
 def true_entropy(name, parameters, size, truncations=TRUNCATIONS):
@@ -150,10 +160,12 @@ def true_entropy(name, parameters, size, truncations=TRUNCATIONS):
         return state.features(size // 2).entropy, 0.0
     if parameters["boundary"] == "periodic":
         return np.nan, np.inf
-    coarse, fine = (by_dmrg(H, truncation) for truncation in truncations)
-    if coarse.broken_symmetries or fine.broken_symmetries:
-        return np.nan, np.inf
-    entropies = [half_chain_entropy(found) for found in (coarse, fine)]
+    entropies = []
+    for truncation in truncations:
+        found = by_dmrg(H, truncation)
+        if found.broken_symmetries:
+            return np.nan, np.inf
+        entropies.append(half_chain_entropy(found))
     return entropies[1], abs(entropies[1] - entropies[0])
 
 
