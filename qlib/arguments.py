@@ -16,6 +16,19 @@ def positive_integer(name, value):
     return number
 
 
+def integer_between(name, value, low, high):
+    """`value` as an int, refused by `name` unless it is an integer in [low, high]."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = low - 1
+    if not low <= number <= high or isinstance(value, bool):
+        raise ValueError(
+            f"{name}: got {value!r}; allowed: an integer in [{low}, {high}]"
+        )
+    return number
+
+
 def number_between(name, value, low, high, *, open_low=False):
     """`value` as a float, refused by `name` unless finite and in [low, high]."""
     try:

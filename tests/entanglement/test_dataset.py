@@ -432,6 +432,11 @@ def test_bad_arguments_are_refused_by_name(arguments, fault, monkeypatch):
         make_dataset(**{"points": 1} | arguments)
 
 
+def test_saving_to_a_folder_that_does_not_exist_names_it(dataset, tmp_path):
+    with pytest.raises(ValueError, match=r"^path: got .*missing' does not$"):
+        dataset.save(tmp_path / "missing" / "rows.npz")
+
+
 def test_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"folder: got .*file', a file"):

@@ -1,13 +1,14 @@
 """The dataset in memory and in a file of plain arrays."""
 
-import operator
 import zipfile
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from qlib.arguments import integer_between
 from qlib.files import write_atomically
 
 FORMAT = "qlib.entanglement.dataset 1"
@@ -88,9 +89,9 @@ class Dataset:
         ValueError
             If there is no such row or cut.
         """
-        row = _index("row", row, 0, len(self.table) - 1)
+        row = integer_between("row", row, 0, len(self.table) - 1)
         sizes = self.table["size"].to_numpy()
-        cut = _index("cut", cut, 1, int(sizes[row]) - 1)
+        cut = integer_between("cut", cut, 1, int(sizes[row]) - 1)
         place = int((sizes[:row] - 1).sum()) + cut - 1
         return self.spectra[self.offsets[place] : self.offsets[place + 1]]
 
@@ -114,7 +115,18 @@ class Dataset:
         ----------
         path : path
             Its folder must exist; a file of that name is replaced.
+
+        Raises
+        ------
+        ValueError
+            If the folder does not exist.
         """
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise ValueError(
+                f"path: got {str(path)!r}; allowed: a file in a folder that exists, "
+                f"which {str(folder)!r} does not"
+            )
         arrays = {"format": np.array(FORMAT)}
         for part, types in (("table", TABLE), ("cuts", CUTS)):
             frame = getattr(self, part)
@@ -209,15 +221,3 @@ def _refusal(path, fault):
     return ValueError(
         f"path: got {str(path)!r}, {fault}; allowed: a whole file of Dataset.save"
     )
-
-
-def _index(name, value, low, high):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if not low <= number <= high or isinstance(value, bool):
-        raise ValueError(
-            f"{name}: got {value!r}; allowed: an integer in [{low}, {high}]"
-        )
-    return number
