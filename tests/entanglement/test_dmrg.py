@@ -257,6 +257,15 @@ def test_degenerate_levels_are_told_by_the_symmetry_that_the_state_lacks(H, brok
     assert broken in dmrg(H).broken_symmetries
 
 
+def test_one_of_two_dimer_states_of_a_ring_goes_unnoticed():
+    found = dmrg(models.j1j2(12, 0.5, boundary="periodic"))
+    assert found.energy == pytest.approx(-4.5)
+    first, second = found.entropies()[:2]  # the second cuts no dimer or two
+    assert first == pytest.approx(np.log(2), abs=1e-3)
+    assert abs(second - np.log(2)) == pytest.approx(np.log(2), abs=1e-3)
+    assert found.broken_symmetries == ()
+
+
 def test_ordered_ising_state_is_one_of_two_without_their_common_ln2():
     result = dmrg(models.tfim(32, field=0.3))
     p = result.probabilities[15]

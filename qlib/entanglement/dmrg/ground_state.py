@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from qlib.arguments import number_between, positive_integer
+from qlib.arguments import integer_between, number_between, positive_integer
 from qlib.entanglement.dmrg.block import Block, apply
 from qlib.entanglement.dmrg.effective import TwoSites, lowest
 from qlib.entanglement.dmrg.mpo import mirrored, mpo
 from qlib.entanglement.dmrg.mps import MPS, from_center, kept, moments
 from qlib.entanglement.dmrg.symmetries import broken_symmetries
 from qlib.entanglement.pauli import PauliSum
+from qlib.entanglement.spectrum import features
 
 LANCZOS_STEPS = 8
 """Products at most a pair of sites. Fewer cost more sweeps: the critical Ising chain of
@@ -69,7 +70,8 @@ class DMRGResult:
     broken_symmetries : tuple of str
         Pauli strings that commute with H and do not leave the state as it is; not empty
         only if the state found is one of several of the same energy (or closer in
-        energy than the sweeps resolve). See the notes of `dmrg`.
+        energy than the sweeps resolve). Empty is no proof that the ground state is
+        single: translations and reflections are not looked at. See the notes of `dmrg`.
     """
 
     energy: float
@@ -82,6 +84,31 @@ class DMRGResult:
     converged: bool
     message: str
     broken_symmetries: tuple
+
+    def entropies(self):
+        """Von Neumann entropies at the cuts 1..N-1 in nats: (N-1,).
+
+        Weight that was discarded is missing: w moves an entropy by about w ln(1 / w).
+        """
+        return np.array([features(p).entropy for p in self.probabilities])
+
+    def features(self, cut, epsilon=1e-8):
+        """`spectrum.Features` of a cut, in nats.
+
+        Parameters
+        ----------
+        cut : int
+            In [1, N-1]: between the sites 0..cut-1 and the rest.
+        epsilon : float
+            Weight that `rank` may discard, beside what `mps` left out.
+
+        Raises
+        ------
+        ValueError
+            For a cut that is none.
+        """
+        cut = integer_between("cut", cut, 1, len(self.probabilities))
+        return features(self.probabilities[cut - 1], epsilon)
 
 
 def dmrg(
@@ -127,10 +154,12 @@ def dmrg(
     the coupling, whose two lowest states differ by about h^N), DMRG returns one state
     of the space, as a rule one of low entanglement such as "all up": its entropy is
     then not that of the symmetric ground state (which has ln 2 more). It is said in
-    `broken_symmetries`, not mended: no sector can be asked for here. Levels closer than
-    the sweeps resolve take many sweeps (the XXZ chain of 64 sites with Delta = 2 takes
-    16, its two antiferromagnets mixing slowly), or end in an excited eigenstate, whose
-    variance vanishes as well: other starts (`rng`) are the test.
+    `broken_symmetries`, not mended: no sector can be asked for here. It is not said
+    where the states differ by a translation or a reflection, such as the two dimer
+    states of the Majumdar-Ghosh ring. Levels closer than the sweeps resolve take many
+    sweeps (the XXZ chain of 64 sites with Delta = 2 takes 16, its two antiferromagnets
+    mixing slowly), or end in an excited eigenstate, whose variance vanishes as well:
+    other starts (`rng`) are the test.
 
     The first sweep adds to each density matrix a share of the states which the terms of
     H cut at the bond reach (White, Phys. Rev. B 72, 180403 (2005)): long-range terms

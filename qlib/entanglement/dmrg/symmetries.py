@@ -11,6 +11,8 @@ def broken_symmetries(H, mps):
     Strings X…X, Y…Y, Z…Z on all sites, on the even and on the odd ones are tried. If P
     commutes with H, then P|psi> has the same energy as |psi>; where |<P>| < 1 the two
     differ, and the level is degenerate as far as the energy of `mps` is resolved.
+    Empty is no proof that the level is single: symmetries that are no such strings,
+    translations and reflections among them, are not looked at.
 
     Parameters
     ----------
