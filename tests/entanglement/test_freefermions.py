@@ -84,7 +84,7 @@ def test_free_fermions_agree_with_diagonalisation(H):
         assert state.gap == pytest.approx(energies[1] - energies[0], abs=1e-9)
         levels += [*energies]
         if state.degenerate:
-            with pytest.raises(ValueError, match="covariance: got a degenerate"):
+            with pytest.raises(ValueError, match="state: got a degenerate"):
                 state.entropies()
             continue
         exact = schmidt_probabilities_at_all_cuts(psi)
@@ -330,6 +330,15 @@ def test_edge_modes_of_ssh_chains_double_every_schmidt_value():
         np.testing.assert_allclose(p, np.repeat(p[:, :1], multiplicity, 1), rtol=1e-9)
     bulk = unique(models.ssh(200, 0.5)).features(101).entropy
     assert state.features(100).entropy == pytest.approx(bulk + np.log(2), abs=1e-12)
+
+
+def test_a_parity_is_advised_only_where_it_holds_a_single_ground_state():
+    H = models.ssh(80, -0.5)  # four states: two spins at the ends
+    with pytest.raises(ValueError, match=r"allowed: parity=1 named$"):
+        ground_state(H).entropies()
+    assert ground_state(H, parity=1).entropies()[0] == pytest.approx(np.log(2))
+    with pytest.raises(ValueError, match=r"state: .* allowed: a Hamiltonian"):
+        ground_state(H, parity=-1).entropies()
 
 
 def test_every_level_of_the_cluster_ring_is_fourfold():

@@ -57,7 +57,7 @@ class GaussianState:
         """
         if self._refusal:
             raise ValueError(
-                f"covariance: got a degenerate ground state, its two lowest energies "
+                f"state: got a degenerate ground state, its two lowest energies "
                 f"{self.energy:.12g} and {self.energy + self.gap:.12g}, {self.gap:.3g} "
                 f"apart; allowed: {self._refusal}"
             )
@@ -129,6 +129,11 @@ class GaussianState:
         """Von Neumann entropies at the cuts 1..N-1 in nats: (N-1,).
 
         O(N^4): two sets of singular values a cut, a second or so at N = 400.
+
+        Raises
+        ------
+        ValueError
+            As `covariance`.
         """
         cuts = range(1, self.num_sites)
         return np.array([_entropy(self._small_probabilities(range(c))) for c in cuts])

@@ -56,12 +56,8 @@ def ground_state(H, *, parity=None):
     reference, levels = _levels(form, sectors)
     excitation, modes, sector, flipped = levels[0]
     gap = levels[1][0] - excitation if len(levels) > 1 else np.inf
-    degenerate = gap <= DEGENERATE * modes.energies.sum()
-    refusal = ""
-    if degenerate and parity is None:
-        refusal = "parity=1 or parity=-1 named"
-    elif degenerate and not _is_resolved(gap, modes):
-        refusal = "a Hamiltonian whose sectors of a parity have one ground state each"
+    width = DEGENERATE * modes.energies.sum()
+    degenerate = gap <= width
     return GaussianState(
         energy=float(form.constant + reference + excitation),
         gap=float(gap),
@@ -69,7 +65,7 @@ def ground_state(H, *, parity=None):
         parity=sector,
         axis=form.axis,
         _covariance=modes.covariance(flipped),
-        _refusal=refusal,
+        _refusal=_refusal(levels, width, parity) if degenerate else "",
     )
 
 
@@ -98,6 +94,29 @@ def _levels(form, sectors):
     return reference, sorted(levels, key=lambda level: level[0])
 
 
-def _is_resolved(gap, modes):
-    """Whether a gap far below the bandwidth is more than the rounding of its modes."""
+def _refusal(levels, width, parity):
+    """What would single out a state of a degenerate ground level; empty if `parity`.
+
+    `width` is that of the level, in energy.
+    """
+    single = []
+    for sector in (1, -1):
+        own = [level for level in levels if level[2] == sector]
+        if own and own[0][0] - levels[0][0] <= width and _is_single(own):
+            single.append(sector)
+    if parity in single:
+        return ""
+    if single:
+        return " or ".join(f"parity={sector}" for sector in single) + " named"
+    return "a Hamiltonian whose sectors of a parity have one ground state each"
+
+
+def _is_single(levels):
+    """Whether the lowest of the levels of one parity can be told from the next."""
+    if len(levels) == 1:
+        return True
+    modes, gap = levels[0][1], levels[1][0] - levels[0][0]
+    if gap > DEGENERATE * modes.energies.sum():
+        return True
+    # far below the bandwidth: is it more than the rounding of the modes?
     return modes.is_relative and gap > DEGENERATE * modes.energies[:2].sum()

@@ -63,7 +63,8 @@ def quadratic_form(H):
         raise ValueError(
             f"H: got the term {coefficient} {letters} on sites {sites}; "
             "allowed: terms bilinear in Jordan-Wigner fermions, one letter S on single "
-            "sites and strings a S ... S b of neighbours with a, b other than S"
+            "sites and strings a S ... S b of neighbours with a, b other than S "
+            "(exact and dmrg take others)"
         )
     size = 2 * H.num_sites
     open_and_closing = np.zeros((2, size, size))
