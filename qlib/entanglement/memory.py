@@ -13,16 +13,22 @@ def refuse_beyond_memory(name, value, needed):
     needed : int
         Bytes that the work would take.
     """
-    import psutil
-
-    available = psutil.virtual_memory().available
-    if needed > available:
+    free = available()
+    if needed > free:
         raise ValueError(
-            f"{name}: got {value!r}, which needs {digits(needed)} bytes; allowed: what "
-            f"fits in the {available:.3g} bytes available"
+            f"{name}: got {value!r}, which needs {amount(needed)}; allowed: what fits "
+            f"in the {amount(free)} available"
         )
 
 
-def digits(number):
-    """Three digits of a size in bytes, beyond the largest float too."""
-    return f"{Decimal(int(number)):.3g}"
+def available():
+    """Bytes of memory that are free for the taking."""
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def amount(number):
+    """A number of bytes to three digits, in GiB too; beyond the largest float also."""
+    number = Decimal(int(number))
+    return f"{number:.3g} bytes ({number / 2**30:.3g} GiB)"

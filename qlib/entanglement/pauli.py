@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from qlib.arguments import positive_integer
-from qlib.entanglement.memory import digits, refuse_beyond_memory
+from qlib.entanglement.memory import amount, refuse_beyond_memory
 
 LARGEST_DENSE = 14  # sites: a real dense matrix of 2 GiB
 LARGEST_MASK = 62  # sites whose bits fit a signed 64-bit integer
@@ -114,7 +114,7 @@ class PauliSum:
         if self.num_sites > LARGEST_DENSE:
             raise ValueError(
                 f"num_sites: got {self.num_sites}, whose dense matrix takes "
-                f"{digits(needed)} bytes; allowed: at most {LARGEST_DENSE} "
+                f"{amount(needed)}; allowed: at most {LARGEST_DENSE} "
                 f"(sparse() and exact.ground_state go further)"
             )
         refuse_beyond_memory("num_sites", self.num_sites, needed)

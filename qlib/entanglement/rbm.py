@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from qlib.arguments import number_between, one_of, positive_integer
-from qlib.entanglement.memory import digits, refuse_beyond_memory
+from qlib.entanglement.memory import amount, refuse_beyond_memory
+
+__all__ = ["RBM", "graph_state_rbm", "long_range_rbm", "short_range_rbm"]
 
 MOST_SITES = 20
 CANCELLED = 1e-14  # a cosh below this part of its exponentials is a rounded zero
@@ -92,7 +94,7 @@ class RBM:
         N = self.num_sites
         needed = 6 * 16 * 2**N
         if N > MOST_SITES:
-            got = f"{N}, which needs {digits(needed)} bytes"
+            got = f"{N}, which needs {amount(needed)}"
             raise ValueError(f"num_sites: got {got}; allowed: at most {MOST_SITES}")
         refuse_beyond_memory("num_sites", N, needed)
         psi = _exponentials(self.visible_bias).reshape((2,) * N)

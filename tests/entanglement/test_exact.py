@@ -5,8 +5,9 @@ from math import comb, log, pi, sin
 import numpy as np
 import pytest
 
-from qlib.entanglement import PauliSum
+from qlib.entanglement import PauliSum, freefermions
 from qlib.entanglement import hamiltonians as models
+from qlib.entanglement.dmrg import dmrg
 from qlib.entanglement.exact import Sector, ground_state, lanczos, levels, spectrum
 
 MODELS = {
@@ -249,6 +250,23 @@ def test_open_cluster_chain_is_fourfold_degenerate(N):
     found = ground_state(models.cluster(N), 5)
     np.testing.assert_allclose(found.energies[:4], 2 - N, atol=1e-12)
     assert found.energies[4] == pytest.approx(4 - N, abs=1e-12)
+
+
+def test_measures_at_every_cut_are_those_of_free_fermions_and_dmrg():
+    N = 10
+    H = models.tfim(N, np.linspace(0.7, 1.3, N - 1), 0.9)
+    free, ours = freefermions.ground_state(H), ground_state(H)
+    for state, tol in ((ours, 1e-10), (dmrg(H, truncation=1e-14), 1e-6)):
+        np.testing.assert_allclose(state.entropies(), free.entropies(), atol=tol)
+        for cut in range(1, N):
+            found = vars(state.features(cut, 1e-4))
+            assert found == pytest.approx(vars(free.features(cut, 1e-4)), abs=100 * tol)
+        for bad in (0, N, 1.5, True, (2, 5)):
+            with pytest.raises(ValueError, match=r"cut: got .* integer in \[1, 9\]"):
+                state.features(bad)
+    for tensor in (ground_state(H, device="cpu"), ground_state(H, dtype="float32")):
+        np.testing.assert_allclose(tensor.entropies(), ours.entropies(), atol=1e-5)
+        assert tensor.features(5).rank == ours.features(5).rank
 
 
 def test_energy_lies_below_that_of_any_state():

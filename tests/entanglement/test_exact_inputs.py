@@ -6,7 +6,7 @@ import torch
 
 from qlib.entanglement import PauliSum
 from qlib.entanglement import hamiltonians as models
-from qlib.entanglement.exact import Sector, ground_state, spectrum
+from qlib.entanglement.exact import Sector, dimensions, ground_state, spectrum
 
 COMPLEX = PauliSum(
     6,
@@ -102,17 +102,54 @@ def test_only_pauli_sums_are_solved():
         ground_state(np.eye(4))
 
 
-@pytest.mark.parametrize("N", [40, 62, 100, 2000])
-def test_too_many_sites_are_refused_with_the_bytes_they_need(N):
-    with pytest.raises(ValueError, match=r"H: got '?\d+ sites'?, which needs .* bytes"):
+@pytest.fixture
+def one_gibibyte(monkeypatch):
+    monkeypatch.setattr(dimensions, "available", lambda: 2**30)
+
+
+@pytest.mark.parametrize("N", [28, 62, 100, 2000])
+def test_too_many_sites_are_refused_with_the_sites_that_fit(N, one_gibibyte):
+    refusal = (
+        rf"H: got {N} sites, which needs .* bytes \(.* GiB\); allowed: what fits in "
+        r"the 1.07e\+9 bytes \(1 GiB\) available, as {} sites do; longer chains: "
+    )
+    # 14 vectors and 2 of all spins, 2^(N + 7) bytes; two matrices of 2^(2 N + 3)
+    with pytest.raises(ValueError, match=refusal.format(23)):
         ground_state(models.tfim(N))
-    with pytest.raises(ValueError, match="bytes"):
+    with pytest.raises(ValueError, match=refusal.format(13)):
         spectrum(models.tfim(N))
 
 
+@pytest.mark.parametrize(
+    ("N", "sector", "fits"),
+    [(40, None, 30), (41, Sector(sz=0.5), 29), (40, Sector(sz=20), 0)],
+)
+def test_the_sites_that_fit_can_have_the_sector(N, sector, fits, one_gibibyte):
+    with pytest.raises(ValueError, match=f"available, as {fits} sites do"):
+        dimensions.refuse_too_long(N, sector, lambda n: 2**n)
+
+
+def test_the_matrix_of_a_sector_counts_among_the_bytes_needed(one_gibibyte):
+    with pytest.raises(ValueError, match=r"H: got 26 sites, .* as 22 sites do"):
+        ground_state(models.heisenberg(26), sector=Sector(sz=0))
+
+
 def test_levels_count_among_the_bytes_needed():
-    with pytest.raises(ValueError, match=r"H: got '20 sites', which needs 8\..*e\+12"):
+    with pytest.raises(ValueError, match=r"H: got 20 sites, which needs 8\..*e\+12"):
         ground_state(models.tfim(20), 10**6)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu", 1.5])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(device):
+    with pytest.raises(ValueError, match=r"device: got .*; allowed: None.*, cpu"):
+        ground_state(models.tfim(4), device=device)
+
+
+def test_a_degenerate_state_is_refused_by_its_energies():
+    found = ground_state(models.tfim(6, field=0.0))
+    for measure in (found.entropies, lambda: found.features(3)):
+        with pytest.raises(ValueError, match=r"^state: .* -5 and -5; allowed: a"):
+            measure()
 
 
 def test_two_levels_of_one_state_are_refused_and_one_has_no_gap():

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import comb
 
 import numpy as np
 
@@ -25,17 +24,6 @@ class Block:
 
     operator: StringSum | SubspaceMatrix
     embed: Callable
-
-
-def sector_dimension(N, sector):
-    """Number of states of a sector; that of all spins for None."""
-    if sector is None:
-        return 1 << N
-    if sector.sz is not None:
-        states = comb(N, round(N / 2 - sector.sz))
-        return states // 2 if sector.x_parity is not None else states
-    parities = (sector.x_parity, sector.z_parity)
-    return 1 << (N - 2 + parities.count(None))
 
 
 def blocks(H, sector, space):

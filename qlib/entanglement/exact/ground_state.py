@@ -5,13 +5,22 @@ from math import inf
 
 import numpy as np
 
-from qlib.arguments import number_between, positive_integer
-from qlib.entanglement.exact.blocks import blocks, sector_dimension
+from qlib.arguments import integer_between, number_between, positive_integer
+from qlib.entanglement.exact.blocks import blocks
+from qlib.entanglement.exact.dimensions import (
+    refuse_too_long,
+    sector_dimension,
+    subspace_bytes,
+)
 from qlib.entanglement.exact.levels import Levels
 from qlib.entanglement.exact.sectors import Sector, check_conserved, check_not_empty
 from qlib.entanglement.exact.space import ArraySpace
-from qlib.entanglement.memory import refuse_beyond_memory
 from qlib.entanglement.pauli import PauliSum
+from qlib.entanglement.spectrum import (
+    features,
+    schmidt_probabilities_at_all_cuts,
+    schmidt_values,
+)
 
 DEGENERATE = 1e-8  # of the bandwidth: levels closer than that count as one
 ROUNDED = 64  # units of rounding of the energy: closer levels cannot be told apart
@@ -69,17 +78,56 @@ class GroundState:
         """
         if self.degenerate:
             raise ValueError(
-                f"vector: got a degenerate ground state, its two lowest energies "
-                f"{self.energies[0]:.12g} and {self.energies[0] + self.gap:.12g} in "
-                f"sector {self.sector}; allowed: a sector that holds one of them only"
+                f"state: got a degenerate ground state, its two lowest energies "
+                f"{self.energies[0]:.12g} and {self.energies[0] + self.gap:.12g}"
+                f"{_inside(self.sector)}; allowed: a sector that holds one of them only"
             )
         if self.angle > TRUSTED[self.dtype]:
             raise ValueError(
-                f"vector: got one that may be off by {self.angle:.3g} radians; "
+                f"state: got one that may be off by {self.angle:.3g} radians; "
                 f"allowed: at most {TRUSTED[self.dtype]}, as in a sector that parts "
                 f"close levels, or in float64"
             )
         return self._vector
+
+    def entropies(self):
+        """Von Neumann entropies at the cuts 1..N-1 in nats: (N-1,). O(2^(3N/2)).
+
+        Raises
+        ------
+        ValueError
+            As `vector`.
+
+        See Also
+        --------
+        qlib.entanglement.spectrum.schmidt_probabilities_at_all_cuts
+        """
+        spectra = schmidt_probabilities_at_all_cuts(self.vector)
+        return np.array([features(p).entropy for p in spectra])
+
+    def features(self, cut, epsilon=1e-8):
+        """`spectrum.Features` of a cut, in nats.
+
+        Parameters
+        ----------
+        cut : int
+            In [1, N-1]: between the sites 0..cut-1 and the rest.
+        epsilon : float
+            Weight that `rank` may discard.
+
+        Raises
+        ------
+        ValueError
+            As `vector`, and for a cut that is none.
+
+        See Also
+        --------
+        qlib.entanglement.spectrum.schmidt_values : cuts around any set of sites too
+        """
+        vector = self.vector
+        cut = integer_between("cut", cut, 1, len(vector).bit_length() - 2)
+        p = schmidt_values(vector, cut) ** 2
+        return features(p / p.sum(), epsilon)
 
 
 def ground_state(
@@ -102,7 +150,7 @@ def ground_state(
     sector : Sector, optional
         Conserved quantities to fix; all states if None.
     device : str or torch.device, optional
-        NumPy if None, torch on that device otherwise.
+        NumPy if None, torch on that device, such as "cpu" or "cuda", otherwise.
     dtype : str
         "float64", or "float32" at half the time and memory.
     tol : float
@@ -117,11 +165,15 @@ def ground_state(
     -------
     GroundState
 
+    See Also
+    --------
+    qlib.entanglement.freefermions, qlib.entanglement.dmrg : longer chains
+
     Raises
     ------
     ValueError
         For a sector that does not commute with H or is empty, k beyond its dimension,
-        and more sites than fit in memory.
+        more sites than fit in memory, and a device that is not there.
 
     References
     ----------
@@ -132,11 +184,13 @@ def ground_state(
     k = positive_integer("k", k)
     tol = number_between("tol", tol, 0.0, 1e-3)
     space = ArraySpace(device, dtype, H.is_real)
-    held = VECTORS + min(k, 1 << H.num_sites)
-    dimension = _checked_dimension(H, sector, space.itemsize * held, space.itemsize)
+    dimension = _checked_dimension(
+        H, sector, lambda n: _bytes_needed(n, k, H, sector, space)
+    )
     if k > dimension:
         raise ValueError(
-            f"k: got {k}; allowed: at most {dimension}, the dimension of {sector}"
+            f"k: got {k}; allowed: at most {dimension}, the number of states"
+            f"{_inside(sector)}"
         )
     generator = np.random.default_rng(rng)
     parts = [Levels(block, tol, generator) for block in blocks(H, sector, space)]
@@ -201,8 +255,9 @@ def spectrum(H, sector=None):
     """
     _check_types(H, sector)
     space = ArraySpace(None, "float64", H.is_real)
-    dimension = _checked_dimension(H, sector, 0, 0)
-    refuse_beyond_memory("H", f"{H.num_sites} sites", 2 * space.itemsize * dimension**2)
+    _checked_dimension(
+        H, sector, lambda n: 2 * space.itemsize * sector_dimension(n, sector) ** 2
+    )
     levels = [
         np.linalg.eigvalsh(block.operator.dense()) for block in blocks(H, sector, space)
     ]
@@ -216,14 +271,32 @@ def _check_types(H, sector):
         raise ValueError(f"sector: got {sector!r}; allowed: a Sector or None")
 
 
-def _checked_dimension(H, sector, bytes_per_state, bytes_in_full):
-    """Dimension of a sector that is allowed and fits in memory."""
-    N = H.num_sites
-    if sector is not None:
-        check_not_empty(N, sector)
+def _bytes_needed(N, k, H, sector, space):
+    """Bytes that k levels take on N sites of a chain like H."""
     dimension = sector_dimension(N, sector)
-    needed = dimension * bytes_per_state + (2 * bytes_in_full << N)
-    refuse_beyond_memory("H", f"{N} sites", needed)
+    vectors = dimension * (VECTORS + min(k, 1 << N)) + (2 << N)
+    if sector is None or (
+        sector.sz is None and None in (sector.x_parity, sector.z_parity)
+    ):
+        return space.itemsize * vectors
+    block = Sector(sz=0, x_parity=1) if sector == Sector(sz=0) else sector
+    flips = {
+        tuple(i for i, letter in zip(sites, letters, strict=True) if letter != "Z")
+        for letters, sites, _ in H.terms
+    }
+    matrix = subspace_bytes(N, block, len(flips), space.itemsize)
+    return space.itemsize * vectors + matrix
+
+
+def _inside(sector):
+    return "" if sector is None else f" of {sector}"
+
+
+def _checked_dimension(H, sector, needed):
+    """Dimension of a sector that is allowed and fits in memory."""
+    if sector is not None:
+        check_not_empty(H.num_sites, sector)
+    refuse_too_long(H.num_sites, sector, needed)
     if sector is not None:
         check_conserved(H, sector)
-    return dimension
+    return sector_dimension(H.num_sites, sector)

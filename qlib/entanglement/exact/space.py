@@ -33,6 +33,7 @@ class ArraySpace:
         if device is not None:
             import array_api_compat.torch as torch_namespace
 
+            _refuse_missing(device)
             self.xp = torch_namespace
         else:
             self._axpy = get_blas_funcs("axpy", dtype=self.dtype)
@@ -96,3 +97,17 @@ class ArraySpace:
 
     def norm(self, psi):
         return self.dot(psi, psi).real ** 0.5
+
+
+def _refuse_missing(device):
+    """Refuse a `device` on which torch cannot make a tensor."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        there = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        if torch.backends.mps.is_available():
+            there.append("mps")
+        allowed = ", ".join(["None (NumPy)", "cpu", *there])
+        raise ValueError(f"device: got {device!r}; allowed: {allowed}") from error

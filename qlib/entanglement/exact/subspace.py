@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from scipy import sparse
 
+from qlib.entanglement.exact.dimensions import refuse_too_long, subspace_bytes
 from qlib.entanglement.exact.sectors import CANCELLED
-from qlib.entanglement.memory import refuse_beyond_memory
 
 
 class SubspaceMatrix:
@@ -36,9 +36,12 @@ class SubspaceMatrix:
         else:
             self.states, rank = _numbered(bits, (1 - sector.z_parity) // 2, modulus=2)
         self.dimension = len(self.states)
-        entries = self.dimension * len(np.unique(x))
-        needed = 2 * entries * (space.itemsize + 8)  # at the peak, while sorting
-        refuse_beyond_memory("H", f"{num_sites} sites", needed)
+        flips = len(np.unique(x))
+        refuse_too_long(
+            num_sites,
+            sector,
+            lambda n: subspace_bytes(n, sector, flips, space.itemsize),
+        )
         self._matrix = self._rows(x, z, amplitude, rank)
 
     def _rows(self, x, z, amplitude, rank):
