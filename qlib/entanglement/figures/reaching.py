@@ -49,10 +49,11 @@ def errors(comparisons, size):
         "alt": f"Mean absolute error of the half-chain entropy at {size} sites, for "
         f"{', '.join(names)}",
         "caption": f"{size} sites, {points} chains, means over {families} families "
-        "with 95 % intervals; arrows: an interval that goes on, to 0 or below. Left: "
-        f"other points of families that were learnt, from learning {known}. Right: "
-        f"families held out whole, from learning {unseen} for each part held out. One "
-        "method leads where the paired difference from the second says so.",
+        "with 95 % intervals; arrows: an interval that goes on to 0 or near "
+        "it. Left: other points of families that were learnt. Right: families held out "
+        f"whole. Each learnt method was trained {known} (left), and {unseen} for each "
+        "part held out (right). One method leads where the paired difference from the "
+        "second says so.",
     }
 
 
