@@ -10,7 +10,16 @@ RESAMPLES = 2000  # fix a 95 % limit to about 3 % of its distance from the media
 
 
 class Estimate(NamedTuple):
-    """A value with its confidence interval."""
+    """A value with its interval, a named tuple.
+
+    Attributes
+    ----------
+    value : float
+        What is estimated, in [low, high].
+    low, high : float
+        Ends of the interval, at 95 % confidence unless the function that returns it
+        was asked for, or says, something else.
+    """
 
     value: float
     low: float

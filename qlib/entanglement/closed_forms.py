@@ -12,6 +12,25 @@ from scipy.special import digamma, gammaln
 from qlib.arguments import number_between, one_of, positive_integer
 from qlib.entanglement.memory import refuse_beyond_memory
 
+__all__ = [
+    "aklt",
+    "bell_pairs",
+    "chain_edges",
+    "cluster",
+    "cut_rank",
+    "ghz",
+    "graph_state",
+    "haar_vector",
+    "half_chain_edges",
+    "lmg",
+    "lmg_energy",
+    "majumdar_ghosh",
+    "majumdar_ghosh_energy",
+    "next_neighbour_edges",
+    "page_entropy",
+    "w_state",
+]
+
 BOUNDARIES = ("open", "periodic")
 
 

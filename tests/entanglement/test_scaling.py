@@ -4,7 +4,6 @@ import pytest
 from qlib.entanglement import closed_forms, freefermions, hamiltonians
 from qlib.entanglement.exact import Sector, ground_state
 from qlib.entanglement.scaling import central_charge
-from qlib.entanglement.spectrum import features, schmidt_probabilities_at_all_cuts
 
 BOUNDARIES = ("open", "periodic")
 CRITICAL = {
@@ -66,9 +65,8 @@ def test_sixteen_sites_are_enough(name, boundary):
 @pytest.mark.parametrize("delta", [-0.5, 0.5, 1.0])
 def test_interacting_chains_have_c_one(delta, boundary):
     H = hamiltonians.xxz(16, delta, boundary=boundary)
-    psi = ground_state(H, sector=Sector(sz=0.0)).vector
-    p = schmidt_probabilities_at_all_cuts(psi)
-    fit = central_charge([features(values).entropy for values in p], boundary)
+    state = ground_state(H, sector=Sector(sz=0.0))
+    fit = central_charge(state.entropies(), boundary)
     assert fit.low < 1 < fit.high
 
 
@@ -98,6 +96,21 @@ NO_LOGARITHM = {
 def test_what_grows_as_no_logarithm_is_refused(entropies, boundary):
     with pytest.raises(ValueError, match=r"^entropies: got fits that give c from"):
         central_charge(entropies, boundary)
+
+
+@pytest.mark.parametrize(("boundary", "other"), [BOUNDARIES, BOUNDARIES[::-1]])
+def test_the_wrong_boundary_gives_a_confident_wrong_central_charge(boundary, other):
+    fit = central_charge(
+        fermion_entropies(hamiltonians.tfim(64, boundary=boundary)), other
+    )
+    assert fit.value == pytest.approx(0.25 if boundary == "open" else 1.0, rel=0.02)
+    assert fit.high - fit.low < 0.1 * fit.value
+
+
+def test_a_gapped_chain_is_told_so():
+    S = fermion_entropies(hamiltonians.tfim(64, field=2.0))
+    with pytest.raises(ValueError, match=r"no common logarithm \(gapped chains have"):
+        central_charge(S, "open")
 
 
 @pytest.mark.parametrize("share", [6, 3])

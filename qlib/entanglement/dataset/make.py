@@ -23,7 +23,7 @@ CHUNK = 8  # points in a file
 
 def make_dataset(
     points,
-    families=tuple(FAMILIES),
+    families=None,
     sizes=(10, 12, 14, 16),
     seed=0,
     *,
@@ -40,8 +40,9 @@ def make_dataset(
     ----------
     points : int
         Drawn chains; the rows are `points` times the number of sizes.
-    families : sequence of str
-        Names in `FAMILIES`; all by default.
+    families : sequence of str, optional
+        Names in `FAMILIES`; all of them if None. A `Family` has the ranges drawn from
+        and, as ``build``, the Hamiltonian, with the units that `hamiltonians` names.
     sizes : sequence of int
         Sites N, even and at least 4.
     seed : int
@@ -93,6 +94,7 @@ def make_dataset(
 
 def _plan(families, sizes, seed):
     """Seed, names and sizes, checked; with the points, they decide a chunk's rows."""
+    families = tuple(FAMILIES) if families is None else families
     names = _distinct("families", families, "names of families")
     names = tuple(one_of("families", name, tuple(FAMILIES)) for name in names)
     sizes = _distinct("sizes", sizes, "even integers >= 4")
