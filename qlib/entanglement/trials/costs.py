@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qlib.arguments import positive_integer
-from qlib.entanglement import exact, spectrum
+from qlib.entanglement import exact
 from qlib.entanglement.dataset import FAMILIES
 from qlib.entanglement.trials.reach import (
     METHODS,
@@ -85,7 +85,7 @@ def _diagonalised(family, parameters, size):
     sector = family.sector(size, parameters)
     H = family.build(size, **parameters)
     state = exact.ground_state(H, k=2, sector=sector)
-    return spectrum.features(spectrum.schmidt_values(state.vector, size // 2) ** 2)
+    return state.features(size // 2)
 
 
 def spent(cost, method, comparison):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qlib.entanglement import exact, freefermions, hamiltonians, spectrum
+from qlib.entanglement import exact, freefermions, hamiltonians
 from qlib.entanglement.dmrg import dmrg
 
 
@@ -81,8 +81,7 @@ def largest_difference(routes):
 
 def _by_vector(operator):
     state = exact.ground_state(operator)
-    p = spectrum.schmidt_values(state.vector, operator.num_sites // 2) ** 2
-    return state.energies[0], spectrum.features(p / p.sum())
+    return state.energies[0], state.features(operator.num_sites // 2)
 
 
 def _by_modes(operator):
@@ -92,8 +91,7 @@ def _by_modes(operator):
 
 def _by_matrix_products(operator):
     state = dmrg(operator, rng=0)
-    p = state.probabilities[operator.num_sites // 2 - 1]
-    return state.energy, spectrum.features(p / p.sum())
+    return state.energy, state.features(operator.num_sites // 2)
 
 
 SOLVERS = {
