@@ -66,6 +66,7 @@ class SizeFlow:
     out whole. Mean errors over families were 0.023 nats with the changes of S and C,
     0.025 with that of ln gap, too, or with the gap's, S and C; twelve settings, each of
     these with 8 or 16 units and 200 or 600 steps. Unlearnt laws err by 0.049 to 0.071.
+    Five pairs of `UNITS` from 0.005 to 0.2 nats err alike within 5 %.
     """
 
     needs_diagonalisation = True
