@@ -15,13 +15,13 @@ MEASURED = ("entropy", "capacity", "quarter")
 class Doublings:
     """Half-chain features of P points at K sizes, each twice the one before.
 
-    A cut at N/2 and one at N/4 have an even number of sites to their left from N = 8
-    on, so that along sizes 4, 8, 16, … no alternation with the cut's parity enters.
+    Sizes are multiples of 4: a cut at N/4 exists, and one at N/2 has an even number of
+    sites to its left, so that no alternation with the cut's parity enters.
 
     Attributes
     ----------
     sizes : tuple of int
-        At least two, the first >= 4.
+        At least two, the first a multiple of 4.
     family, phase : (P,) str arrays
     parameters : tuple of P dicts
         What names the Hamiltonian within its family: numbers, and ``boundary``.
@@ -33,8 +33,9 @@ class Doublings:
     Raises
     ------
     ValueError
-        If a size is not twice the one before, there is no point, or an array has
-        another shape, a NaN, or a negative element.
+        If a size is not twice the one before or no multiple of 4, there is no point, a
+        name is no str or a point's parameters no dict, or an array has another shape, a
+        NaN, or a negative element.
     """
 
     sizes: tuple
@@ -47,6 +48,16 @@ class Doublings:
 
     def __post_init__(self):
         sizes = _doubled(self.sizes)
+        for name in ("family", "phase"):
+            given = getattr(self, name)
+            names = np.asarray(given)
+            if names.ndim != 1 or names.dtype.kind != "U":
+                raise ValueError(f"{name}: got {given!r}; allowed: a (P,) array of str")
+            object.__setattr__(self, name, names)
+        if not _are_dicts(self.parameters):
+            raise ValueError(
+                f"parameters: got {self.parameters!r}; allowed: a tuple of P dicts"
+            )
         points = len(self.family)
         if not points or not len(self.phase) == len(self.parameters) == points:
             counts = f"{points}, {len(self.phase)} and {len(self.parameters)}"
@@ -55,6 +66,7 @@ class Doublings:
                 "each, at least one"
             )
         object.__setattr__(self, "sizes", sizes)
+        object.__setattr__(self, "parameters", tuple(self.parameters))
         for name in MEASURED:
             array = np.asarray(getattr(self, name), dtype=float)
             if array.shape != (points, len(sizes)) or not (array >= 0).all():
@@ -103,6 +115,53 @@ class Doublings:
             quarter.loc[half.index, "entropy"].to_numpy(),
         )
 
+    @classmethod
+    def from_states(cls, states):
+        """The one point of a chain whose states at doubled sizes are given.
+
+        Parameters
+        ----------
+        states : dict
+            Size N to the state of the chain of N sites: what
+            `freefermions.ground_state`, `exact.ground_state` and `dmrg.dmrg` return, or
+            anything else whose ``features(cut)`` has an entropy (nats) and a capacity
+            (nats squared) at the cuts N/2 and N/4.
+
+        Returns
+        -------
+        Doublings
+            In ascending order of size. Family and phase are empty strings, parameters
+            an empty dict, which `PlainNetwork` and `BoostedTrees` refuse: they see
+            nothing else. Points of several chains: `joined`.
+
+        Raises
+        ------
+        ValueError
+            For sizes that are none of `Doublings`, a state of another number of sites,
+            and as the states' ``features``, of degenerate ones for instance.
+
+        Notes
+        -----
+        The cost is that of two cuts of each state.
+        """
+        if not isinstance(states, dict):
+            got = type(states).__name__
+            raise ValueError(f"states: got {got}; allowed: a dict, size to state")
+        sizes = _doubled(sorted(positive_integer("sizes", size) for size in states))
+        for size in sizes:
+            _refuse_unless_of(states[size], size)
+        half = [states[size].features(size // 2) for size in sizes]
+        quarter = [states[size].features(size // 4) for size in sizes]
+        return cls(
+            sizes,
+            np.array([""]),
+            np.array([""]),
+            ({},),
+            np.array([[one.entropy for one in half]]),
+            np.array([[one.capacity for one in half]]),
+            np.array([[one.entropy for one in quarter]]),
+        )
+
     def __len__(self):
         return len(self.family)
 
@@ -134,6 +193,13 @@ class Doublings:
             )
         return self
 
+    def with_families(self, count):
+        """Itself, refused if it has fewer than `count` families."""
+        names = np.unique(self.family).tolist()
+        if len(names) < count:
+            raise ValueError(f"family: got {names}; allowed: at least {count} families")
+        return self
+
     def up_to(self, count):
         """The same points at the first `count` sizes alone."""
         parts = {name: getattr(self, name)[:, :count] for name in MEASURED}
@@ -143,9 +209,39 @@ class Doublings:
 def _doubled(sizes):
     sizes = tuple(positive_integer("sizes", size) for size in sizes)
     twice = all(b == 2 * a for a, b in pairwise(sizes))
-    if len(sizes) < 2 or not twice or sizes[0] < 4:
+    if len(sizes) < 2 or not twice or sizes[0] % 4:
         raise ValueError(
-            f"sizes: got {sizes!r}; allowed: two or more, the first >= 4, each twice "
-            "the one before"
+            f"sizes: got {sizes!r}; allowed: two or more, the first a multiple of 4, "
+            "each twice the one before"
         )
     return sizes
+
+
+def _are_dicts(parameters):
+    listed = isinstance(parameters, tuple | list)
+    return listed and all(isinstance(one, dict) for one in parameters)
+
+
+def _refuse_unless_of(state, size):
+    """Refuse what has no features, and states of more or fewer than `size` sites."""
+    if not hasattr(state, "features"):
+        got = type(state).__name__
+        raise ValueError(f"states: got {got} at {size}; allowed: with features(cut)")
+    state.features(size - 1)  # no such cut in a shorter chain
+    try:
+        state.features(size)
+    except ValueError:
+        return
+    raise ValueError(
+        f"states: got one of more than {size} sites at {size}; allowed: of {size} sites"
+    )
+
+
+def only_doublings(name, points):
+    """`points`, refused by `name` unless they are `Doublings`."""
+    if not isinstance(points, Doublings):
+        raise ValueError(
+            f"{name}: got {type(points).__name__}; allowed: Doublings, as by "
+            "Doublings.from_dataset and Doublings.from_states"
+        )
+    return points
