@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from qlib.entanglement import freefermions
+from qlib.entanglement import exact, freefermions, hamiltonians
 from qlib.entanglement.dataset import FAMILIES
 from qlib.entanglement.dataset.storage import CUTS, TABLE, Dataset
+from qlib.entanglement.dmrg import dmrg
 from qlib.entanglement.predictor import (
     BoostedTrees,
     CalabreseCardy,
@@ -341,6 +342,70 @@ def test_points_of_a_dataset_line_up_over_sizes_and_degenerate_ones_are_left_out
     assert points.quarter[1].tolist() == [41, 82, 164]
 
 
+SOLVERS = (exact.ground_state, freefermions.ground_state, dmrg)
+
+
+def own_chain(solve, sizes):
+    return {size: solve(hamiltonians.tfim(size, field=1.0)) for size in sizes}
+
+
+@pytest.mark.parametrize("solve", SOLVERS)
+def test_a_chain_of_one_s_own_is_the_point_filled_in_by_hand(solve):
+    states = own_chain(solve, (8, 4))
+    half = [states[4].features(2), states[8].features(4)]
+    by_hand = Doublings(
+        (4, 8),
+        family=[""],
+        phase=[""],
+        parameters=[{}],
+        entropy=[[one.entropy for one in half]],
+        capacity=[[one.capacity for one in half]],
+        quarter=[[states[4].features(1).entropy, states[8].features(2).entropy]],
+    )
+    mine = Doublings.from_states(states)
+    for name in ("sizes", "parameters"):
+        assert getattr(mine, name) == getattr(by_hand, name)
+    for name in ("family", "phase", "entropy", "capacity", "quarter"):
+        np.testing.assert_array_equal(getattr(mine, name), getattr(by_hand, name))
+
+
+@pytest.mark.parametrize("sizes", [(8, 16), (12, 24), (20, 40)])
+def test_the_size_flow_predicts_a_chain_of_one_s_own_of_any_sizes(sizes, ising):
+    flow = make(SizeFlow).fit(known(ising))
+    mine = Doublings.from_states(own_chain(freefermions.ground_state, sizes))
+    (step,) = flow.predict(mine, 1)
+    size = 2 * sizes[-1]
+    state = own_chain(freefermions.ground_state, [size])[size]
+    truth = state.features(size // 2).entropy
+    assert step.size == size
+    assert step.inside.all()
+    assert step.covers(truth).all()
+    assert np.abs(step.value - truth) < 0.3 * np.abs(mine.entropy[0, 1] - truth)
+
+
+@pytest.mark.parametrize(
+    ("key", "of", "message"),
+    [
+        (16, 8, r"cut: got 15; allowed: .* \[1, 7\]"),
+        (16, 32, "states: got one of more than 16 sites at 16"),
+        (10, 10, r"sizes: got \(8, 10\)"),
+        ("16", 16, "sizes: got '16'"),
+        (16, None, "states: got NoneType at 16"),
+    ],
+)
+def test_states_that_are_not_of_doubled_sizes_are_refused(key, of, message):
+    solve = freefermions.ground_state
+    states = own_chain(solve, (8, 32)) | own_chain(solve, (10, 16)) | {None: None}
+    with pytest.raises(ValueError, match=message):
+        Doublings.from_states({8: states[8], key: states[of]})
+
+
+def test_states_without_their_sizes_are_refused():
+    states = own_chain(freefermions.ground_state, (4, 8))
+    with pytest.raises(ValueError, match="states: got list"):
+        Doublings.from_states(list(states.values()))
+
+
 def test_sizes_not_in_the_dataset_are_refused():
     with pytest.raises(ValueError, match=r"sizes: got \(8, 16\); allowed: .* \[4, 8\]"):
         Doublings.from_dataset(
@@ -351,6 +416,12 @@ def test_sizes_not_in_the_dataset_are_refused():
 @pytest.mark.parametrize("sizes", [(4,), (4, 8, 12), (2, 4), (8, 4), (4.5, 9)])
 def test_sizes_that_do_not_double_are_refused(sizes):
     with pytest.raises(ValueError, match="sizes: got"):
+        chains(lambda cut, size: np.zeros(3), sizes=sizes)
+
+
+@pytest.mark.parametrize("sizes", [(5, 10), (6, 12, 24), (10, 20)])
+def test_sizes_whose_cuts_alternate_in_parity_or_miss_a_bond_are_refused(sizes):
+    with pytest.raises(ValueError, match=r"sizes: got .* multiple of 4"):
         chains(lambda cut, size: np.zeros(3), sizes=sizes)
 
 
@@ -384,9 +455,44 @@ def test_no_points_and_points_of_unequal_number_are_refused(ising):
         Doublings(**parts)
 
 
-def test_fewer_families_than_members_are_refused(ising):
-    with pytest.raises(ValueError, match=r"groups: got 1; allowed: at least 5"):
-        SizeFlow().fit(known(ising.take(ising.family == "tfim_critical")))
+@pytest.mark.parametrize("name", ["family", "phase", "parameters"])
+@pytest.mark.parametrize("bad", [None, [None] * 70, "tfim_critical"])
+def test_names_and_parameters_that_are_none_are_refused_by_name(name, bad, ising):
+    with pytest.raises(ValueError, match=f"{name}: got"):
+        Doublings(**vars(ising) | {name: bad})
+
+
+@pytest.mark.parametrize("method", [SizeFlow, IncrementTrees])
+def test_fewer_families_than_members_are_refused(method, ising):
+    with pytest.raises(ValueError, match=r"family: got .* at least 5 families"):
+        method().fit(known(ising.take(ising.family == "tfim_critical")))
+
+
+@pytest.mark.parametrize("method", [PlainNetwork, BoostedTrees])
+def test_fewer_points_than_members_are_refused(method, ising):
+    with pytest.raises(ValueError, match="train: got 4 points; allowed: at least 5"):
+        method().fit(known(ising.take(slice(4))))
+
+
+@pytest.mark.parametrize("method", [PlainNetwork, BoostedTrees])
+def test_points_without_parameters_are_refused_where_they_are_all_that_is_seen(
+    method, ising
+):
+    fitted = make(method).fit(known(ising))
+    states = own_chain(freefermions.ground_state, (4, 8))
+    with pytest.raises(ValueError, match=r"parameters: got \{\}; allowed: .*boundary"):
+        fitted.predict(Doublings.from_states(states))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_no_doublings_and_what_is_not_fitted_are_refused(method, ising):
+    rows = dataset([(0, "a", size, 1.0, False) for size in SIZES])
+    with pytest.raises(ValueError, match="train: got Dataset; allowed: Doublings"):
+        make(method).fit(rows)
+    with pytest.raises(ValueError, match=f"predict: got a {method.__name__} without"):
+        make(method).predict(known(ising))
+    with pytest.raises(ValueError, match="points: got Dataset; allowed: Doublings"):
+        make(method).fit(known(ising)).predict(rows)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,7 +11,9 @@ from qlib.entanglement.predictor.calibration import (
     CONFIDENCE,
     Prediction,
     conformal_quantile,
+    refuse_unless_fitted,
 )
+from qlib.entanglement.predictor.doublings import only_doublings
 
 FLOOR = 0.01  # nats added to a point's last increment where errors are scaled by it
 
@@ -33,7 +35,8 @@ class Extrapolation:
         -------
         self
         """
-        known = train.with_sizes(3).up_to(len(train.sizes) - 1)
+        train = only_doublings("train", train).with_sizes(3)
+        known = train.up_to(len(train.sizes) - 1)
         scale = _last_increment(known)
         self._largest = float(scale.max())
         if len(known.sizes) < self._sizes:
@@ -57,6 +60,8 @@ class Extrapolation:
         list of Prediction
             Inside: the last known increment is no larger than any calibrated on.
         """
+        refuse_unless_fitted(self)
+        points = only_doublings("points", points)
         doublings = positive_integer("doublings", doublings)
         points = points.with_sizes(self._sizes)
         increments = self._increments(points, doublings)  # (point, doubling)

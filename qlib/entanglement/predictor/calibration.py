@@ -45,6 +45,13 @@ class Prediction:
         return (self.low <= truth) & (truth <= self.high)
 
 
+def refuse_unless_fitted(method):
+    """Refuse a predictor whose `fit` has not run."""
+    if not hasattr(method, "_scores"):
+        name = type(method).__name__
+        raise ValueError(f"predict: got a {name} without fit; allowed: after fit")
+
+
 def conformal_quantile(scores, confidence=CONFIDENCE):
     """The bound that a new score exceeds with probability at most 1 − confidence.
 

@@ -9,7 +9,9 @@ from qlib.entanglement.predictor.calibration import (
     Support,
     conformal_quantile,
     folds,
+    refuse_unless_fitted,
 )
+from qlib.entanglement.predictor.doublings import only_doublings
 from qlib.entanglement.predictor.size_flow import INCREMENT
 
 
@@ -59,7 +61,8 @@ class IncrementTrees:
         """
         from sklearn.ensemble import ExtraTreesRegressor
 
-        train = train.with_sizes(3)
+        train = only_doublings("train", train).with_sizes(3)
+        train = train.with_families(self.members)
         half, whole, double = (_features(train, place) for place in (-3, -2, -1))
         inputs, targets = whole - half, double - whole  # (P, feature)
         fold = folds(train.family, self.members, seed)
@@ -87,7 +90,7 @@ class IncrementTrees:
         Parameters
         ----------
         points : Doublings
-            The two largest sizes are used.
+            Of any sizes, of which the two largest are used.
         doublings : int
         confidence : float
 
@@ -97,6 +100,8 @@ class IncrementTrees:
             As by `SizeFlow`: the median of members, intervals that widen with every
             doubling, inside as far as inputs lie where training points did.
         """
+        refuse_unless_fitted(self)
+        points = only_doublings("points", points)
         doublings = positive_integer("doublings", doublings)
         changes = _features(points, -1) - _features(points, -2)
         share = conformal_quantile(self._scores, confidence) * _scale(changes)

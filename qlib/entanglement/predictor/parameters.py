@@ -60,6 +60,12 @@ class ParameterEncoding:
 
     def _raw(self, points):
         """(P, 1 + names): ring or not, and parameters, NaN where there is none."""
+        for parameters in points.parameters:
+            if "boundary" not in parameters:
+                raise ValueError(
+                    f"parameters: got {parameters!r}; allowed: what names the "
+                    "Hamiltonian, with 'boundary'"
+                )
         return np.array(
             [
                 [float(parameters["boundary"] == "periodic")]

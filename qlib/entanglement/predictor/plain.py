@@ -14,7 +14,9 @@ from qlib.entanglement.predictor.calibration import (
     Prediction,
     conformal_quantile,
     folds,
+    refuse_unless_fitted,
 )
+from qlib.entanglement.predictor.doublings import only_doublings
 from qlib.entanglement.predictor.networks import apply, draw_weights, minimise
 from qlib.entanglement.predictor.parameters import ParameterEncoding
 
@@ -38,6 +40,12 @@ class _FromParameters:
         -------
         self
         """
+        train = only_doublings("train", train)
+        if len(train) < self.members:
+            raise ValueError(
+                f"train: got {len(train)} points; allowed: at least {self.members}, "
+                "one for each member"
+            )
         self._encoding = ParameterEncoding(train)
         inputs = np.concatenate([self._encoding(train, n) for n in train.sizes])
         targets = np.stack([train.entropy, train.capacity], axis=2)
@@ -62,6 +70,8 @@ class _FromParameters:
             sizes trained on. Inside: family, parameters and size were trained on,
             which no larger size was.
         """
+        refuse_unless_fitted(self)
+        points = only_doublings("points", points)
         half, predictions = conformal_quantile(self._scores, confidence), []
         for k in range(1, positive_integer("doublings", doublings) + 1):
             size = points.sizes[-1] * 2**k

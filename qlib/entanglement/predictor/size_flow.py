@@ -26,7 +26,9 @@ from qlib.entanglement.predictor.calibration import (
     Support,
     conformal_quantile,
     folds,
+    refuse_unless_fitted,
 )
+from qlib.entanglement.predictor.doublings import only_doublings
 from qlib.entanglement.predictor.networks import apply, draw_weights, minimise
 
 INCREMENT = 0.01  # nats; increments far below count alike, as inputs and as scales
@@ -91,7 +93,8 @@ class SizeFlow:
         -------
         self
         """
-        train = train.with_sizes(3)
+        train = only_doublings("train", train).with_sizes(3)
+        train = train.with_families(self.members)
         half, whole, double = (State.of(train, place) for place in (-3, -2, -1))
         raw = _changes(half, whole)
         self._mean, self._spread = raw.mean(dim=0), raw.std(dim=0).clamp(min=1e-6)
@@ -131,7 +134,7 @@ class SizeFlow:
         Parameters
         ----------
         points : Doublings
-            The two largest sizes are used.
+            Of any sizes, of which the two largest are used.
         doublings : int
         confidence : float
 
@@ -142,6 +145,8 @@ class SizeFlow:
             of the point's last diagonalised increment plus 0.01 nats. Inside: the
             inputs of this and every earlier doubling lie where training points did.
         """
+        refuse_unless_fitted(self)
+        points = only_doublings("points", points)
         doublings = positive_integer("doublings", doublings)
         half, whole = State.of(points, -2), State.of(points, -1)
         share = conformal_quantile(self._scores, confidence) * _scale(half, whole)
