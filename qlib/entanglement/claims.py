@@ -13,6 +13,7 @@ from qlib.intervals import Estimate
 PROPOSAL = "the QED-NAS proposal"
 PROTOTYPE = "the published QED-NAS prototype"
 WORKBOOK = "this workbook"
+NO_NUMBER = "—"  # of the workbook's own claims, which state none
 EXACT = 1e-9  # nats, below which two entropies count as equal
 CHARGES = {"Ising": 0.5, "XX": 1.0}
 SHARE_OF_LN2 = 0.1  # of ln 2 gained with each site of the half chain: no volume law
@@ -65,14 +66,14 @@ CLAIMS = {
         "text": "Long-range RBMs carry volume-law entanglement whatever the kind and "
         "scale of their random weights",
         "source": WORKBOOK,
-        "stated": "no number",
+        "stated": NO_NUMBER,
         "reason": f"{_GAIN}; of complex, imaginary and real ones at scales 1/3, 1 and "
         "3, those of least gain, interval above 0.1",
     },
     "bound": {
         "text": "Architecture limits entanglement: no range-r RBM has a rank above 2^q",
         "source": PROPOSAL,
-        "stated": "sets",
+        "stated": "architecture sets it",
         "reason": "largest numerical rank over 2^q, q the fewest of units that see "
         "both sides of the cut and of sites that these see on either, over all draws, "
         "ranges, and cuts of a larger dimension; must not exceed 1",
@@ -80,7 +81,7 @@ CLAIMS = {
     "reached": {
         "text": "Architecture sets entanglement: range-r RBMs reach the rank 2^q",
         "source": PROPOSAL,
-        "stated": "sets",
+        "stated": "architecture sets it",
         "reason": "share of draws with random weights whose numerical rank at the half "
         "chain is 2^q, interval above 0.9",
     },
@@ -124,7 +125,7 @@ CLAIMS = {
         "text": "Only topological ground states have a doubly degenerate half-chain "
         "spectrum",
         "source": WORKBOOK,
-        "stated": "only",
+        "stated": NO_NUMBER,
         "reason": "number of families that are not topological with a ground state of "
         "16 sites whose first two entanglement energies differ by less than 0.01 nats; "
         "holds at 0",
@@ -133,14 +134,14 @@ CLAIMS = {
         "text": "The variance of the log-spectrum, each level counted alike, is a "
         "feature of the state",
         "source": PROTOTYPE,
-        "stated": "feature",
+        "stated": "a feature of the state",
         "reason": f"{_MOVE}, interval below 0.05",
     },
     "capacity": {
         "text": "The variance of the log-spectrum weighted by p is a feature of the "
         "state",
         "source": WORKBOOK,
-        "stated": "feature",
+        "stated": NO_NUMBER,
         "reason": f"{_MOVE}, interval below 0.05",
     },
     "plain": {
@@ -162,7 +163,7 @@ CLAIMS = {
         "text": "On families of chains never seen, too, the size flow predicts them "
         "better than the best baseline",
         "source": WORKBOOK,
-        "stated": "no number",
+        "stated": NO_NUMBER,
         "reason": f"{_ERROR}, size flow minus the baseline of least error there, whole "
         "families held out, interval below 0",
     },
@@ -170,7 +171,7 @@ CLAIMS = {
         "text": "Doubling by doubling, the size flow or trees on its inputs predict "
         "better than taking entropies over from the largest chain",
         "source": WORKBOOK,
-        "stated": "no number",
+        "stated": NO_NUMBER,
         "reason": f"{_ERROR}, of the two the one of larger error minus values taken "
         "over, whole families held out, interval below 0",
     },
@@ -193,7 +194,7 @@ CLAIMS = {
         "text": "In one dimension no proxy is needed where the ground state is alone: "
         "DMRG's entropies at 64 sites are more exact than the best predictor's",
         "source": WORKBOOK,
-        "stated": "no number",
+        "stated": NO_NUMBER,
         "reason": "absolute error of the half-chain entropy, DMRG minus the predictor "
         "of least error, paired, mean over open chains whose answer is exact, those "
         "passed over where DMRG reports a broken symmetry, interval below 0",
@@ -201,7 +202,7 @@ CLAIMS = {
     "seconds": {
         "text": "A prediction at 64 sites costs less time than DMRG of like accuracy",
         "source": PROPOSAL,
-        "stated": "efficient",
+        "stated": "efficient proxies",
         "reason": "seconds of DMRG at a truncation of 1e-6 over those of the predictor "
         "of least error with the exact diagonalisations it asks of a new chain, "
         "training left out, geometric mean over open chains, interval above 1",
@@ -229,46 +230,67 @@ def distance(estimate, target):
 
 
 SAYS = {
-    # claim: what it says if it holds, and if not
+    # claim: what it says if it holds, if not, and of what the measured value is
     "bound": (
-        "the range of an RBM bounds its rank",
-        "the range of an RBM does not bound its rank",
+        "an RBM's range bounds its rank",
+        "an RBM's range does not bound its rank",
+        "rank over bound {}",
+    ),
+    "filled": (
+        "random weights fill the entropy it allows",
+        "random weights do not fill the entropy it allows",
+        "{} of it",
     ),
     "any": (
         "random long-range RBMs always gain a volume law",
         "random long-range RBMs gain a volume law only at some weights",
+        "least gain {} ln 2",
+    ),
+    "points": (
+        "spectra tell the phase in known families of chains",
+        "spectra do not tell the phase in known families of chains",
+        "{} right",
+    ),
+    "families": (
+        "spectra tell the phase in families never seen",
+        "spectra do not tell the phase in families never seen",
+        "{} right",
     ),
     "plain": (
-        "at 64 sites a network on couplings and size beats values taken over from the "
-        "largest chain diagonalised",
-        "at 64 sites a network on couplings and size does not beat values taken over "
-        "from the largest chain diagonalised",
+        "at 64 sites a network on couplings and size beats the largest chain's values",
+        "at 64 sites a network on couplings and size does not beat the largest chain's "
+        "values",
+        "{} nats",
     ),
     "flow": (
         "the size flow beats the best baseline",
         "the size flow does not beat the best baseline",
+        "{} nats",
     ),
     "dmrg": (
-        "DMRG is more exact than all of them where the ground state is alone",
-        "DMRG is no more exact than the best of them",
+        "DMRG beats them all where the ground state is alone",
+        "DMRG does not beat the best of them",
+        "{} nats",
     ),
 }
 
 
-def summary(verdicts):
-    """What holds of RBMs, and of predictors at 64 sites, in one line.
+def summary(found):
+    """What was found of RBMs, spectra, and predictors at 64 sites, in one line.
 
     Parameters
     ----------
-    verdicts : dict
-        Key of `CLAIMS` to verdict.
+    found : dict
+        Key of `CLAIMS` to verdict and measured value, in words.
 
     Returns
     -------
     str
     """
     parts = []
-    for key, (if_so, if_not) in SAYS.items():
-        said = {"holds": if_so, "does not hold": if_not}
-        parts.append(said.get(verdicts[key], f"it is undecided whether {if_so}"))
+    for key, (if_so, if_not, measure) in SAYS.items():
+        verdict, value = found[key]
+        told = {"holds": if_so, "does not hold": if_not}
+        said = told.get(verdict, f"undecided: {if_so}")
+        parts.append(f"{said} ({measure.format(value)})")
     return f"Found: {'; '.join(parts)}."

@@ -120,8 +120,10 @@ def test_rules_name_the_boundaries_that_decide():
 
 @pytest.mark.parametrize("verdict", ["holds", "does not hold", "not testable here"])
 def test_the_summary_says_of_each_what_was_found(verdict):
-    said = claims.summary(dict.fromkeys(claims.SAYS, verdict))
-    assert said.count("undecided") == 5 * (verdict == "not testable here")
-    for if_so, if_not in claims.SAYS.values():
+    said = claims.summary({key: (verdict, f"<{key}>") for key in claims.SAYS})
+    undecided = len(claims.SAYS) * (verdict == "not testable here")
+    assert said.count("undecided") == undecided
+    for key, (if_so, if_not, measure) in claims.SAYS.items():
         assert (if_so in said) == (verdict != "does not hold")
         assert (if_not in said) == (verdict == "does not hold")
+        assert measure.format(f"<{key}>") in said
