@@ -142,7 +142,7 @@ class Doublings:
 
         Notes
         -----
-        The cost is that of two cuts of each state.
+        The cost is that of two cuts of each state, and of one at its last bond.
         """
         if not isinstance(states, dict):
             got = type(states).__name__
