@@ -260,7 +260,7 @@ SAYS = {
         "at 64 sites a network on couplings and size beats the largest chain's values",
         "at 64 sites a network on couplings and size does not beat the largest chain's "
         "values",
-        "{} nats",
+        "errors differ by {} nats",
     ),
     "flow": (
         "the size flow beats the best baseline",
@@ -291,6 +291,6 @@ def summary(found):
     for key, (if_so, if_not, measure) in SAYS.items():
         verdict, value = found[key]
         told = {"holds": if_so, "does not hold": if_not}
-        said = told.get(verdict, f"undecided: {if_so}")
+        said = told.get(verdict, f"undecided whether {if_so}")
         parts.append(f"{said} ({measure.format(value)})")
     return f"Found: {'; '.join(parts)}."
