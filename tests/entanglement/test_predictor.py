@@ -1,16 +1,11 @@
 """Predictors of entropies at doubled sizes: laws they keep, and what they promise."""
 
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from qlib.entanglement import exact, freefermions, hamiltonians
-from qlib.entanglement.dataset import FAMILIES
-from qlib.entanglement.dataset.storage import CUTS, TABLE, Dataset
-from qlib.entanglement.dmrg import dmrg
+from qlib.entanglement import freefermions
+from qlib.entanglement.dataset import FAMILIES, make_dataset
 from qlib.entanglement.predictor import (
     BoostedTrees,
     CalabreseCardy,
@@ -23,11 +18,8 @@ from qlib.entanglement.predictor import (
     SizeFlow,
 )
 from qlib.entanglement.predictor.calibration import (
-    Support,
     conformal_quantile,
-    folds,
 )
-from qlib.entanglement.predictor.networks import apply, draw_weights, minimise
 
 SIZES = (4, 8, 16)
 SMALL = {
@@ -104,6 +96,11 @@ def ising():
     family, phase, parameters, measured = zip(*rows, strict=True)
     parts = np.moveaxis(np.array(measured), 2, 0)  # (feature, point, size)
     return Doublings(sizes, np.array(family), np.array(phase), parameters, *parts)
+
+
+def own_chain(sizes):
+    chains = {size: hamiltonians.tfim(size, field=1.0) for size in sizes}
+    return {size: freefermions.ground_state(H) for size, H in chains.items()}
 
 
 def known(points):
@@ -252,165 +249,18 @@ def test_a_volume_law_is_outside_of_what_learnt_from_other_laws(method, ising):
     assert not fitted.predict(volume, 1)[0].inside.any()
 
 
-def test_conformal_quantile_covers_new_scores_as_promised():
-    """Mean coverage of 2000 draws of 49 scores, whose law is Beta: five sigma."""
-    rng = np.random.default_rng(0)
-    covered = [
-        rng.uniform() <= conformal_quantile(rng.uniform(size=49), 0.9)
-        for _ in range(2000)
-    ]
-    assert abs(np.mean(covered) - 0.9) < 5 * np.sqrt(0.9 * 0.1 / 2000)
-
-
-def test_too_few_scores_bound_nothing():
-    assert conformal_quantile(np.arange(8), 0.9) == np.inf
-    assert conformal_quantile(np.arange(9), 0.9) == 8
-    assert conformal_quantile([], 0.9) == np.inf
-
-
-def test_folds_keep_groups_together_and_differ_by_one_group_at_most():
-    groups = np.repeat(list("abcdefg"), [1, 5, 2, 3, 1, 1, 4])
-    fold = folds(groups, 3, 0)
-    per_group = [set(fold[groups == name]) for name in "abcdefg"]
-    assert all(len(found) == 1 for found in per_group)
-    sizes = np.bincount([found.pop() for found in per_group])
-    assert sizes.min() == 2
-    assert sizes.max() == 3
-
-
-def test_support_holds_what_it_was_given_and_not_what_is_far():
-    inputs = np.random.default_rng(0).normal(size=(50, 3))
-    support = Support(inputs)
-    assert support.holds(inputs).all()
-    assert not support.holds(inputs + 100).any()
-
-
-def test_members_of_an_ensemble_train_as_if_alone():
-    x = torch.linspace(-1, 1, 20, dtype=torch.float64)[:, None]
-    together = draw_weights(3, (1, 4, 1), torch.Generator().manual_seed(0))
-    alone = [weight[1:2].detach().clone().requires_grad_() for weight in together]
-    for weights in (together, alone):
-
-        def losses(weights=weights):
-            return (apply(weights, x) - x**2).square().mean(dim=(1, 2))
-
-        minimise(weights, losses, steps=30, lr=1e-2, weight_decay=1e-2)
-    for joint, single in zip(together, alone, strict=True):
-        torch.testing.assert_close(joint[1:2], single, rtol=1e-12, atol=1e-14)
-
-
-def test_early_stopping_ends_with_the_weights_of_the_least_validation_loss():
-    """Training drives the output to 1, validation wants 0.3."""
-    weights = draw_weights(2, (1, 1), torch.Generator().manual_seed(0))
-    x, seen = torch.ones((1, 1), dtype=torch.float64), []
-
-    def losses(target=1.0):
-        return (apply(weights, x)[:, 0, 0] - target).square()
-
-    def validation():
-        seen.append(losses(0.3))
-        return seen[-1]
-
-    options = dict(steps=300, lr=1e-2, weight_decay=0.0)
-    minimise(weights, losses, validation=validation, every=1, **options)
-    least = torch.stack(seen).min(dim=0).values
-    torch.testing.assert_close(losses(0.3).detach(), least.detach())
-
-
-def dataset(rows):
-    """A `Dataset` of rows (point, family, size, gap, degenerate), S = 10 N + cut."""
-    table, cuts = [], []
-    for number, (point, family, size, gap, degenerate) in enumerate(rows):
-        given = json.dumps({"field": point / 2, "boundary": "open"})
-        where = (point, family, "gapped", size, "open", given)
-        table.append((*where, 0.0, gap, "{}", degenerate, 0, "1"))
-        for cut in range(1, size):
-            value = np.nan if degenerate else 10.0 * size + cut
-            cuts.append((number, cut, *[value] * 7))
-    frames = [pd.DataFrame(table, columns=TABLE), pd.DataFrame(cuts, columns=CUTS)]
-    return Dataset(*frames, np.empty(0), np.zeros(len(cuts) + 1, np.int64))
-
-
-def test_points_of_a_dataset_line_up_over_sizes_and_degenerate_ones_are_left_out():
-    rows = [(0, "a", 16, 0.3, False), (1, "b", 8, 0.2, False), (0, "a", 4, 0.5, False)]
-    rows += [(1, "b", 16, 0.1, True), (2, "c", 4, 0.9, False), (0, "a", 8, 0.4, False)]
-    rows += [(1, "b", 4, 0.3, False), (2, "c", 16, 0.7, False), (2, "c", 8, 0.8, False)]
-    points = Doublings.from_dataset(dataset(rows), SIZES)
-    assert points.family.tolist() == ["a", "c"]
-    assert points.parameters[1] == {"field": 1.0, "boundary": "open"}
-    assert points.entropy[0].tolist() == [42, 84, 168]
-    assert points.quarter[1].tolist() == [41, 82, 164]
-
-
-SOLVERS = (exact.ground_state, freefermions.ground_state, dmrg)
-
-
-def own_chain(solve, sizes):
-    return {size: solve(hamiltonians.tfim(size, field=1.0)) for size in sizes}
-
-
-@pytest.mark.parametrize("solve", SOLVERS)
-def test_a_chain_of_one_s_own_is_the_point_filled_in_by_hand(solve):
-    states = own_chain(solve, (8, 4))
-    half = [states[4].features(2), states[8].features(4)]
-    by_hand = Doublings(
-        (4, 8),
-        family=[""],
-        phase=[""],
-        parameters=[{}],
-        entropy=[[one.entropy for one in half]],
-        capacity=[[one.capacity for one in half]],
-        quarter=[[states[4].features(1).entropy, states[8].features(2).entropy]],
-    )
-    mine = Doublings.from_states(states)
-    for name in ("sizes", "parameters"):
-        assert getattr(mine, name) == getattr(by_hand, name)
-    for name in ("family", "phase", "entropy", "capacity", "quarter"):
-        np.testing.assert_array_equal(getattr(mine, name), getattr(by_hand, name))
-
-
 @pytest.mark.parametrize("sizes", [(8, 16), (12, 24), (20, 40)])
 def test_the_size_flow_predicts_a_chain_of_one_s_own_of_any_sizes(sizes, ising):
     flow = make(SizeFlow).fit(known(ising))
-    mine = Doublings.from_states(own_chain(freefermions.ground_state, sizes))
+    mine = Doublings.from_states(own_chain(sizes))
     (step,) = flow.predict(mine, 1)
     size = 2 * sizes[-1]
-    state = own_chain(freefermions.ground_state, [size])[size]
+    state = own_chain([size])[size]
     truth = state.features(size // 2).entropy
     assert step.size == size
     assert step.inside.all()
     assert step.covers(truth).all()
     assert np.abs(step.value - truth) < 0.3 * np.abs(mine.entropy[0, 1] - truth)
-
-
-@pytest.mark.parametrize(
-    ("key", "of", "message"),
-    [
-        (16, 8, r"cut: got 15; allowed: .* \[1, 7\]"),
-        (16, 32, "states: got one of more than 16 sites at 16"),
-        (10, 10, r"sizes: got \(8, 10\)"),
-        ("16", 16, "sizes: got '16'"),
-        (16, None, "states: got NoneType at 16"),
-    ],
-)
-def test_states_that_are_not_of_doubled_sizes_are_refused(key, of, message):
-    solve = freefermions.ground_state
-    states = own_chain(solve, (8, 32)) | own_chain(solve, (10, 16)) | {None: None}
-    with pytest.raises(ValueError, match=message):
-        Doublings.from_states({8: states[8], key: states[of]})
-
-
-def test_states_without_their_sizes_are_refused():
-    states = own_chain(freefermions.ground_state, (4, 8))
-    with pytest.raises(ValueError, match="states: got list"):
-        Doublings.from_states(list(states.values()))
-
-
-def test_sizes_not_in_the_dataset_are_refused():
-    with pytest.raises(ValueError, match=r"sizes: got \(8, 16\); allowed: .* \[4, 8\]"):
-        Doublings.from_dataset(
-            dataset([(0, "a", 4, 1.0, False), (0, "a", 8, 1.0, False)]), (8, 16)
-        )
 
 
 @pytest.mark.parametrize("sizes", [(4,), (4, 8, 12), (2, 4), (8, 4), (4.5, 9)])
@@ -479,14 +329,14 @@ def test_points_without_parameters_are_refused_where_they_are_all_that_is_seen(
     method, ising
 ):
     fitted = make(method).fit(known(ising))
-    states = own_chain(freefermions.ground_state, (4, 8))
+    states = own_chain((4, 8))
     with pytest.raises(ValueError, match=r"parameters: got \{\}; allowed: .*boundary"):
         fitted.predict(Doublings.from_states(states))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_no_doublings_and_what_is_not_fitted_are_refused(method, ising):
-    rows = dataset([(0, "a", size, 1.0, False) for size in SIZES])
+    rows = make_dataset(1, sizes=(4, 8))
     with pytest.raises(ValueError, match="train: got Dataset; allowed: Doublings"):
         make(method).fit(rows)
     with pytest.raises(ValueError, match=f"predict: got a {method.__name__} without"):
