@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qlib.entanglement import freefermions
+from qlib.entanglement import freefermions, hamiltonians
 from qlib.entanglement.dataset import FAMILIES, make_dataset
 from qlib.entanglement.predictor import (
     BoostedTrees,
