@@ -1,12 +1,13 @@
 """The comparison of predictors at 32 and 64 sites judges what it is given."""
 
-from functools import cache
+from functools import cache, partial
 from itertools import count
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
-from qlib.entanglement import freefermions
+from qlib.entanglement import figures, freefermions
 from qlib.entanglement.dataset import FAMILIES, make_dataset
 from qlib.entanglement.predictor import Doublings, Prediction, SameAsLargest, SizeFlow
 from qlib.entanglement.trials import costs, reach
@@ -275,3 +276,18 @@ def test_sizes_and_phases_not_asked_are_refused(stage):
         found.error("told", 128)
     with pytest.raises(ValueError, match="phase: got 'plasma'"):
         found.error("told", 64, "plasma")
+
+
+def test_figure_of_errors_shows_every_method_of_both_settings(stage):
+    near = {"size flow": partial(Told, 0.01), "same as largest": partial(Told, 0.1)}
+    far = {"size flow": partial(Told, 0.02), "same as largest": partial(Told, 40.0)}
+    found = [
+        compare(stage, near, setting=reach.FRESH),
+        compare(stage, far, setting=reach.HELD_OUT),
+    ]
+    figure = figures.errors(found, 64)["figure"]
+    for ax, one in zip(figure.axes, found, strict=True):
+        left, right = ax.get_xlim()
+        for name in one.errors:
+            assert left < one.error(name, 64).value < right
+    plt.close(figure)

@@ -17,8 +17,9 @@ def errors(comparisons, size):
     comparisons : sequence of `trials.reach.Comparison`
     size : int
     """
-    values = [one.error(n, size).value for one in comparisons for n in one.errors]
-    edge = min(values) / 4  # where intervals that go on to the left are cut
+    every = [one.error(n, size) for one in comparisons for n in one.errors]
+    edge = min(one.value for one in every) / 4  # where intervals are cut on the left
+    furthest = max(one.high for one in every)
     with plotting.style():
         figure, axes = plt.subplots(
             1, len(comparisons), figsize=(9.6, 3.9), sharex=True
@@ -33,7 +34,7 @@ def errors(comparisons, size):
                 if one.low < edge:
                     color = plotting.method_style(names[place])["color"]
                     ax.plot(edge, place, marker="<", color=color, ms=6)
-            ax.set_xlim(left=edge / 1.3)
+            ax.set_xlim(edge / 1.3, 1.3 * furthest)
             ax.set_xlabel("mean absolute error of the entropy, nats")
             ax.xaxis.set_minor_formatter(NullFormatter())
             first, second = sorted(names, key=lambda n: found.error(n, size).value)[:2]
