@@ -128,8 +128,10 @@ def cutoffs(found):
             (axes[0], found.unweighted, "#D55E00", "every level alike"),
             (axes[1], found.weighted, "#0072B2", "weighted by p"),
         ):
-            ax.plot(found.cutoffs, values.T, color=color, lw=0.5, alpha=0.5)
-            ax.plot(found.cutoffs, np.median(values, axis=0), color=color, marker="o")
+            faint = min(0.5, 50 / len(values))
+            ax.plot(found.cutoffs, values.T, color=color, lw=0.5, alpha=faint)
+            median = np.median(values, axis=0)
+            ax.plot(found.cutoffs, median, color=plotting.INK, marker="o")
             ax.set(xscale="log", xlabel="cut-off on p", ylabel="variance of ξ, nats²")
             ax.set_ylim(0)
             ax.invert_xaxis()
