@@ -147,7 +147,3 @@ def cutoffs(found):
         "much as the first on the left, and nothing on the right. A spread is the "
         "standard deviation among the states.",
     }
-
-
-def _count(found, one, phase, named):
-    return np.count_nonzero((found.phase == phase) & (one.named == named))

@@ -253,8 +253,8 @@ def toric_code(Lx, Ly, field=0.0):
     ]
     minus = [-1.0] * len(vertices)
     terms = (
-        *strings("XXXX", stars, minus),
-        *strings("ZZZZ", plaquettes, minus),
+        *strings(4 * "X", stars, minus),
+        *strings(4 * "Z", plaquettes, minus),
         *fields("Z", -h),
     )
     return PauliSum(N, terms)
