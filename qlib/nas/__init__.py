@@ -1,0 +1,1 @@
+"""Entanglement-driven architecture search for neural quantum states."""

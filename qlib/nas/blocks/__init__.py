@@ -1,0 +1,6 @@
+"""Blocks of neural quantum states, each with a stated entanglement capacity."""
+
+from qlib.nas.blocks.block import Block
+from qlib.nas.blocks.rbm import RBM
+
+__all__ = ["RBM", "Block"]

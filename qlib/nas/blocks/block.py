@@ -1,0 +1,76 @@
+"""What every block is: a complex log psi(s) of stated entanglement capacity."""
+
+import torch
+from torch import nn
+
+from qlib.arguments import integer_between
+from qlib.nas.spins import all_configurations
+
+
+class Block(nn.Module):
+    """A wave function of N spins, log psi(s) for batches of configurations.
+
+    A subclass gives `log_amplitude`, and `capacity` where it bounds the Schmidt rank.
+    Parameters are drawn from `generator` alone.
+
+    Parameters
+    ----------
+    num_sites : int
+        N, in [2, 1024].
+    marshall : bool, optional
+        Multiply psi by (−1)^(number of down spins on odd sites), the sign rule of
+        bipartite antiferromagnets (Marshall, Proc. R. Soc. A 232, 48, 1955). A product
+        of one-site signs: the entanglement stays what it is.
+    """
+
+    def __init__(self, num_sites, *, marshall=False):
+        super().__init__()
+        self.num_sites = integer_between("num_sites", num_sites, 2, 1024)
+        if not isinstance(marshall, bool):
+            raise ValueError(f"marshall: got {marshall!r}; allowed: True, False")
+        self.marshall = marshall
+
+    def log_amplitude(self, spins):
+        """log psi without the sign rule, (..., N) -> (...) complex128."""
+        raise TypeError(f"{type(self).__name__} gives no log_amplitude")
+
+    def forward(self, spins):
+        """log psi(s), complex, not normalised; −inf where psi(s) = 0.
+
+        Parameters
+        ----------
+        spins : (..., N) float64 tensor of ±1
+
+        Returns
+        -------
+        (...) complex128 tensor
+        """
+        if spins.shape[-1] != self.num_sites:
+            raise ValueError(
+                f"spins: got {spins.shape[-1]} sites; allowed: {self.num_sites}"
+            )
+        log_psi = self.log_amplitude(spins)
+        if self.marshall:
+            down = (1 - spins[..., 1::2]).sum(-1) / 2
+            log_psi = log_psi + 1j * torch.pi * torch.remainder(down, 2)
+        return log_psi
+
+    def capacity(self, cut):
+        """Largest Schmidt rank that any weights reach between sites < cut and ≥ cut.
+
+        Unless a subclass says less, what the dimensions allow: 2^min(cut, N − cut).
+        """
+        cut = integer_between("cut", cut, 1, self.num_sites - 1)
+        return 2 ** min(cut, self.num_sites - cut)
+
+    @property
+    def num_parameters(self):
+        """Real numbers that can be trained; a complex parameter is two."""
+        return sum(p.numel() * (1 + p.is_complex()) for p in self.parameters())
+
+    def vector(self):
+        """The normalised state vector, (2^N,) complex128, for at most 20 sites."""
+        device = next(self.parameters()).device
+        log_psi = self(all_configurations(self.num_sites, device=device))
+        psi = torch.exp(log_psi - log_psi.real.max())
+        return psi / torch.linalg.vector_norm(psi)

@@ -1,0 +1,35 @@
+"""Spin configurations as tensors: the order of the basis and of the sites."""
+
+import torch
+
+from qlib.arguments import integer_between
+
+MOST_SITES = 20  # whose 2^N configurations are listed: 160 MiB
+
+
+def all_configurations(num_sites, *, device=None):
+    """All spin configurations in the order of the basis.
+
+    Parameters
+    ----------
+    num_sites : int
+        N, at most 20.
+    device : torch.device, optional
+
+    Returns
+    -------
+    (2^N, N) float64 tensor
+        s_i = Z_i = ±1; site 0 is the most significant bit, and bit 0 is spin up, +1.
+    """
+    num_sites = integer_between("num_sites", num_sites, 1, MOST_SITES)
+    index = torch.arange(2**num_sites, device=device)
+    bits = torch.arange(num_sites - 1, -1, -1, device=device)
+    return 1.0 - 2.0 * ((index[:, None] >> bits) & 1).double()
+
+
+def basis_index(spins):
+    """Indices (...) of configurations (..., N) in the order of `all_configurations`."""
+    num_sites = spins.shape[-1]
+    integer_between("num_sites", num_sites, 1, 62)
+    bits = torch.arange(num_sites - 1, -1, -1, device=spins.device)
+    return ((spins < 0).long() << bits).sum(-1)
