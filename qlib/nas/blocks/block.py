@@ -1,9 +1,11 @@
 """What every block is: a complex log psi(s) of stated entanglement capacity."""
 
+from itertools import chain
+
 import torch
 from torch import nn
 
-from qlib.arguments import integer_between
+from qlib.arguments import integer_between, number_between
 from qlib.nas.spins import all_configurations
 
 
@@ -64,13 +66,48 @@ class Block(nn.Module):
         return 2 ** min(cut, self.num_sites - cut)
 
     @property
+    def device(self):
+        """Where the block's tensors are; the CPU if it has none."""
+        for tensor in chain(self.parameters(), self.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    @property
     def num_parameters(self):
         """Real numbers that can be trained; a complex parameter is two."""
         return sum(p.numel() * (1 + p.is_complex()) for p in self.parameters())
 
     def vector(self):
         """The normalised state vector, (2^N,) complex128, for at most 20 sites."""
-        device = next(self.parameters()).device
-        log_psi = self(all_configurations(self.num_sites, device=device))
-        psi = torch.exp(log_psi - log_psi.real.max())
+        log_psi = self(all_configurations(self.num_sites, device=self.device))
+        largest = log_psi.real.max()
+        if largest == -torch.inf:
+            raise ValueError("psi: got zero everywhere; allowed: a state")
+        psi = torch.exp(log_psi - largest)
         return psi / torch.linalg.vector_norm(psi)
+
+
+def normal(*shape, scale, real, generator=None):
+    """A parameter of independent normal numbers.
+
+    Parameters
+    ----------
+    *shape : int
+    scale : float
+        Standard deviation, in [0, 1e6]; of a complex number that of its modulus.
+    real : bool
+        float64; else complex128.
+    generator : torch.Generator, optional
+        A new one of seed 0 unless given.
+
+    Returns
+    -------
+    torch.nn.Parameter
+        On the generator's device.
+    """
+    scale = number_between("scale", scale, 0, 1e6)
+    if generator is None:
+        generator = torch.Generator().manual_seed(0)
+    dtype = torch.float64 if real else torch.complex128
+    options = {"dtype": dtype, "generator": generator, "device": generator.device}
+    return nn.Parameter(scale * torch.randn(shape, **options))

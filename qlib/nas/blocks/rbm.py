@@ -1,10 +1,11 @@
 """Restricted Boltzmann machines, of short range or connected to all sites."""
 
 import torch
-from torch import nn
 
 from qlib.arguments import integer_between, number_between
-from qlib.nas.blocks.block import Block
+from qlib.nas.blocks.block import Block, normal
+
+CANCELLED = 1e-14  # as in qlib.entanglement.rbm
 
 
 class RBM(Block):
@@ -24,8 +25,8 @@ class RBM(Block):
         See `Block`.
     scale : float, optional
         Standard deviation of the weights at the start; 0.1 unless given.
-    generator : torch.Generator
-        Source of the weights.
+    generator : torch.Generator, optional
+        Source of the weights; seed 0 unless given.
 
     Notes
     -----
@@ -54,16 +55,12 @@ class RBM(Block):
         centers = torch.arange(hidden) * num_sites // hidden
         seen = (sites - centers[:, None]).abs() <= reach  # (hidden, sites)
         self.register_buffer("seen", seen.double())
-        dtype = torch.float64 if real else torch.complex128
-
-        def drawn(*shape):
-            return nn.Parameter(
-                scale * torch.randn(*shape, dtype=dtype, generator=generator)
-            )
-
-        self.weight = drawn(hidden, num_sites)
-        self.hidden_bias = drawn(hidden)
-        self.visible_bias = drawn(num_sites)
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
+        drawn = {"scale": scale, "real": real, "generator": generator}
+        self.weight = normal(hidden, num_sites, **drawn)
+        self.hidden_bias = normal(hidden, **drawn)
+        self.visible_bias = normal(num_sites, **drawn)
 
     def fields(self, spins):
         """b_h + Σ_i W_hi s_i, (..., N) -> (..., hidden)."""
@@ -86,8 +83,23 @@ class RBM(Block):
         )
         return min(full, 2 ** min(int(crossing.sum()), left, right))
 
+    @property
+    def num_parameters(self):
+        """Real numbers that can be trained: what is out of range does not count."""
+        numbers = self.seen.sum() + self.hidden_bias.numel() + self.num_sites
+        return int(numbers) * (1 + self.weight.is_complex())
+
 
 def log_2cosh(x):
-    """log(2 cosh x) without overflow, for real and complex x."""
+    """log(2 cosh x) of real or complex x, without overflow.
+
+    −inf, with gradient 0, where the two exponentials of 2 cosh x cancel to
+    `CANCELLED` of one of them: there stands a zero of psi that has been rounded.
+    """
     x = torch.where(x.real < 0, -x, x)
-    return x + torch.log1p(torch.exp(-2 * x))
+    decayed = torch.exp(-2 * x)
+    if not x.is_complex():
+        return x + torch.log1p(decayed)
+    zero = (1 + decayed).abs() < CANCELLED
+    log_psi = x + torch.log1p(torch.where(zero, 0, decayed))
+    return torch.where(zero, -torch.inf, log_psi)
