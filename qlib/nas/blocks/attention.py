@@ -1,0 +1,74 @@
+"""Transformers as wave functions."""
+
+import torch
+
+from qlib.nas.blocks.block import Block
+from qlib.nas.blocks.transformer import drawn, layers, normalised
+
+
+class Attention(Block):
+    """log psi(s) = Σ_i (u + i v) · y_i(s), y the tokens after layers of attention.
+
+    Token i starts as a vector for its site plus s_i times one for the spin.
+
+    Parameters
+    ----------
+    num_sites : int
+        N.
+    dim : int, optional
+        Length of a token, at least 2; 8 unless given.
+    heads : int, optional
+        Of attention, a divisor of `dim`; 2 unless given.
+    depth : int, optional
+        Layers; 1 unless given.
+    width : int, optional
+        Hidden units of each layer's perceptron; 2 dim unless given.
+    positions : bool, optional
+        Whether sites differ. If not, all sites start with one vector, and log psi is
+        the same for all permutations of the spins. True unless given.
+    marshall : bool, optional
+        See `Block`.
+    scale : float, optional
+        The standard deviation of a weight at the start is this over the root of its
+        inputs' number; 1 unless given. The last vectors u, v have a tenth of it.
+    generator : torch.Generator
+        Source of the weights.
+
+    Notes
+    -----
+    Real weights; amplitude and phase are two readings of the sum of all tokens
+    (Viteritti, Rende and Becca, Phys. Rev. Lett. 130, 236401, 2023, sum likewise).
+    Every token sees every other, so that no cut bounds the Schmidt rank. Cost
+    O(depth N dim (N + dim + width)) a configuration.
+    """
+
+    def __init__(
+        self,
+        num_sites,
+        dim=8,
+        heads=2,
+        depth=1,
+        *,
+        width=None,
+        positions=True,
+        marshall=False,
+        scale=1.0,
+        generator=None,
+    ):
+        super().__init__(num_sites, marshall=marshall)
+        if not isinstance(positions, bool):
+            raise ValueError(f"positions: got {positions!r}; allowed: True, False")
+        self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
+        kinds = self.num_sites if positions else 1
+        self.sites = drawn(kinds, dim, spread=scale, generator=generator)
+        self.spin = drawn(dim, spread=scale, generator=generator)
+        spread = 0.1 * scale / dim**0.5
+        self.readings = drawn(dim, 2, spread=spread, generator=generator)
+
+    def log_amplitude(self, spins):
+        """log psi without the sign rule, (..., N) -> (...) complex128."""
+        tokens = self.sites + spins.reshape(-1, self.num_sites, 1) * self.spin
+        for layer in self.layers:
+            tokens = layer(tokens)  # (configs, N, dim)
+        both = normalised(tokens).sum(-2) @ self.readings  # (configs, 2)
+        return torch.complex(both[:, 0], both[:, 1]).view(spins.shape[:-1])

@@ -1,0 +1,108 @@
+"""Transformers that give a wave function site by site and are sampled exactly."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from qlib.arguments import positive_integer
+from qlib.nas.blocks.block import Block
+from qlib.nas.blocks.transformer import drawn, layers, normalised
+
+
+class Autoregressive(Block):
+    """psi(s) = Π_i sqrt(p(s_i | s_0 … s_(i−1))) exp(i phi_i(s_0 … s_i)), of norm 1.
+
+    Token i sees the spins before site i alone and gives the odds of s_i and two phases,
+    one of either spin.
+
+    Parameters
+    ----------
+    num_sites, dim, heads, depth, width, marshall, scale, generator
+        See `Attention`.
+
+    Notes
+    -----
+    Sharir et al., Phys. Rev. Lett. 124, 020503 (2020); as a transformer, Sprague and
+    Czischek, Commun. Phys. 7, 90 (2024). Σ_s |psi(s)|^2 = 1 for any weights, and
+    samples of it are independent. No cut bounds the Schmidt rank. Cost as `Attention`.
+    """
+
+    def __init__(
+        self,
+        num_sites,
+        dim=8,
+        heads=2,
+        depth=1,
+        *,
+        width=None,
+        marshall=False,
+        scale=1.0,
+        generator=None,
+    ):
+        super().__init__(num_sites, marshall=marshall)
+        self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
+        self.sites = drawn(self.num_sites, dim, spread=scale, generator=generator)
+        self.spin = drawn(dim, spread=scale, generator=generator)
+        spread = 0.1 * scale / dim**0.5
+        self.readings = drawn(dim, 3, spread=spread, generator=generator)
+        self.biases = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+
+    def log_amplitude(self, spins):
+        """log psi without the sign rule, (..., N) -> (...) complex128."""
+        N = self.num_sites
+        rows = spins.reshape(-1, N)
+        before = functional.pad(rows[:, :-1], (1, 0))  # 0 before the first site
+        tokens = self.sites + before[..., None] * self.spin  # (configs, N, dim)
+        later = torch.ones(N, N, dtype=torch.bool, device=spins.device).triu(1)
+        mask = torch.zeros_like(later, dtype=spins.dtype).masked_fill(later, -torch.inf)
+        for layer in self.layers:
+            tokens = layer(tokens, mask)
+        odds, even, odd = self.read(tokens)  # (configs, N) each
+        log_p = functional.logsigmoid(rows * odds).sum(-1)
+        phase = (even + rows * odd).sum(-1)
+        return torch.complex(log_p / 2, phase).view(spins.shape[:-1])
+
+    def read(self, tokens):
+        """log(p(+1) / p(−1)); the two spins' mean phase and half its difference."""
+        dim = tokens.shape[-1]
+        rows = normalised(tokens).reshape(-1, dim) @ self.readings + self.biases
+        return rows.view(*tokens.shape[:-1], 3).unbind(-1)
+
+    @torch.no_grad()
+    def sample(self, count, generator):
+        """Independent configurations distributed as |psi|^2.
+
+        Parameters
+        ----------
+        count : int
+        generator : torch.Generator
+            On the device of the weights.
+
+        Returns
+        -------
+        (count, N) float64 tensor of ±1
+
+        Notes
+        -----
+        Keys and values of earlier sites are kept: the cost of `count` amplitudes, N
+        steps after one another.
+        """
+        count = positive_integer("count", count)
+        uniform = torch.rand(
+            count,
+            self.num_sites,
+            dtype=torch.float64,
+            generator=generator,
+            device=self.spin.device,
+        )
+        before, spins = torch.zeros_like(uniform[:, 0]), []
+        past = [None] * len(self.layers)
+        for site in range(self.num_sites):
+            token = (self.sites[site] + before[:, None] * self.spin)[:, None]
+            for k, layer in enumerate(self.layers):
+                token, past[k] = layer.step(token, past[k])
+            odds, _, _ = self.read(token[:, 0])
+            before = torch.where(uniform[:, site] < torch.sigmoid(odds), 1.0, -1.0)
+            before = before.double()
+            spins.append(before)
+        return torch.stack(spins, dim=-1)
