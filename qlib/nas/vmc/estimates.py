@@ -1,4 +1,4 @@
-"""Means of correlated Monte Carlo samples with their errors, and how good a state is."""
+"""Means of correlated Monte Carlo samples with errors, and how good a state is."""
 
 from dataclasses import dataclass
 
@@ -128,8 +128,8 @@ def autocorrelation_time(samples):
 
     Notes
     -----
-    Summed to the first t ≥ 5 τ(t) (Sokal, in Functional Integration, Plenum, 1997).
-    O(M log n).
+    Summed to the first t ≥ 5 max(τ(t), 1) (Sokal, in Functional Integration, Plenum,
+    1997). O(M log n).
     """
     samples = _chains(samples)
     length = samples.shape[1]
@@ -140,7 +140,7 @@ def autocorrelation_time(samples):
     covariance = np.fft.irfft(abs(spectrum) ** 2, axis=1)[:, :length].mean(0)
     correlation = covariance / (length - np.arange(length))
     times = 2 * np.cumsum(correlation / correlation[0]) - 1
-    beyond = np.arange(length) >= WINDOW * times
+    beyond = np.arange(length) >= WINDOW * np.maximum(times, 1)
     window = np.argmax(beyond) if beyond.any() else length - 1
     return float(max(times[window], 0.0))
 
