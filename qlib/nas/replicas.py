@@ -1,0 +1,125 @@
+"""Many wave functions of one architecture, evaluated and trained in one sweep."""
+
+import copy
+
+import torch
+from torch.func import functional_call, stack_module_state, vmap
+
+from qlib.nas.spins import all_configurations
+
+
+class Replicas:
+    """R blocks of one architecture with weights of their own, stacked.
+
+    Parameters
+    ----------
+    build : callable
+        build(generator=...) -> `Block`: one architecture, whatever the generator.
+    generators : list of R torch.Generator
+        Source of the weights of each replica.
+
+    Attributes
+    ----------
+    weights : dict of str to tensor
+        Each parameter of the block, stacked, (R, ...).
+
+    Notes
+    -----
+    `torch.func.vmap` over the stacked weights: a block's Python runs once for all
+    replicas, so that small blocks cost what their arithmetic costs. Buffers are those
+    of the first replica. Cost: R forward passes a configuration, and their memory.
+    """
+
+    def __init__(self, build, generators):
+        generators = list(generators)
+        if not generators:
+            raise ValueError("generators: got none; allowed: one for each replica")
+        blocks = [build(generator=generator) for generator in generators]
+        self.template = blocks[0]
+        self.weights, _ = stack_module_state(blocks)
+
+    @classmethod
+    def of(cls, template, weights):
+        """Replicas of a block as it stands, with stacked weights that exist already."""
+        replicas = cls.__new__(cls)
+        replicas.template = template
+        replicas.weights = dict(weights)
+        return replicas
+
+    def __len__(self):
+        return next(iter(self.weights.values())).shape[0]
+
+    @property
+    def num_sites(self):
+        """N."""
+        return self.template.num_sites
+
+    def parameters(self):
+        """The stacked tensors, leaves that an optimiser takes."""
+        return list(self.weights.values())
+
+    def log_psi(self, spins):
+        """log psi of each replica, not normalised.
+
+        Parameters
+        ----------
+        spins : (configs, N) or (R, configs, N) float64 tensor of ±1
+            The same configurations for all replicas, or each its own.
+
+        Returns
+        -------
+        (R, configs) complex128 tensor
+        """
+        own = 0 if spins.ndim == 3 else None
+        if own == 0 and len(spins) != len(self):
+            got = f"{len(spins)} sets of configurations"
+            raise ValueError(f"spins: got {got}; allowed: one or {len(self)}")
+
+        def one(weights, spins):
+            return functional_call(self.template, weights, (spins,))
+
+        return vmap(one, in_dims=(0, own))(self.weights, spins)
+
+    def vectors(self):
+        """The normalised state vectors, (R, 2^N) complex128, for at most 20 sites."""
+        with torch.no_grad():
+            device = self.parameters()[0].device
+            log_psi = self.log_psi(all_configurations(self.num_sites, device=device))
+            psi = torch.exp(log_psi - log_psi.real.amax(-1, keepdim=True))
+            return psi / torch.linalg.vector_norm(psi, dim=-1, keepdim=True)
+
+    def to(self, device):
+        """Move weights and buffers; returns itself."""
+        self.template = self.template.to(device)
+        self.weights = {
+            name: stacked.detach().to(device).requires_grad_()
+            for name, stacked in self.weights.items()
+        }
+        return self
+
+    def keep(self, indices):
+        """Drop all replicas but these (a list of int; order and repeats count)."""
+        self.weights = {
+            name: stacked.detach()[indices].requires_grad_()
+            for name, stacked in self.weights.items()
+        }
+
+    def block(self, index):
+        """Replica `index` as a `Block` that stands by itself."""
+        block = copy.deepcopy(self.template)
+        own = {name: stacked[index] for name, stacked in self.weights.items()}
+        block.load_state_dict(own, strict=False)
+        return block
+
+    def state_dict(self):
+        """The weights, for `torch.save` and `torch.load(weights_only=True)`."""
+        return {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def load_state_dict(self, state):
+        """Take weights that `state_dict` gave; the number of replicas is theirs."""
+        if state.keys() != self.weights.keys():
+            got, allowed = (", ".join(sorted(d)) for d in (state, self.weights))
+            raise ValueError(f"state: got {got}; allowed: {allowed}")
+        self.weights = {
+            name: state[name].detach().clone().requires_grad_() for name in self.weights
+        }

@@ -1,0 +1,288 @@
+"""Training of one architecture on its task, all targets and seeds at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qlib.arguments import integer_between, number_between, positive_integer
+from qlib.nas.blocks import Product
+from qlib.nas.replicas import Replicas
+from qlib.nas.tasks.renyi import entanglement_penalty
+
+LEARNING_RATE = 0.03
+BETAS = (0.9, 0.999)
+MOMENTS = ("exp_avg", "exp_avg_sq")
+CHECKPOINTS = 20  # scores a training takes, evenly spaced
+
+
+def train(
+    build,
+    task,
+    *,
+    seeds,
+    steps=400,
+    learning_rate=LEARNING_RATE,
+    penalty=0.0,
+    start=None,
+    callback=None,
+):
+    """Train one architecture on each target of a task from several seeds.
+
+    Parameters
+    ----------
+    build : callable
+        build(generator=...) -> `Block`.
+    task : FullSum, Energy or Sampled
+        What is minimised; holds the targets.
+    seeds : int or sequence of int
+        A seed decides the first weights, the same for every target.
+    steps : int, optional
+        Steps of Adam, 400 unless given.
+    learning_rate : float, optional
+        Its rate at the start; falls to nought along a half cosine.
+    penalty : float, optional
+        λ of λ Σ_cuts (R₂ − R₂_target)², added to the loss; 0 unless given.
+    start : Trained, optional
+        Go on from its best weights instead of new ones, with a fresh schedule.
+    callback : callable, optional
+        callback(step, training) after each step.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, the sites of block and task differ, or the task
+        knows no R₂ where `penalty` asks for one.
+    """
+    seeds = seed_list(seeds)
+    training = Training(
+        build,
+        task.select(list(range(task.replicas)) * len(seeds)),
+        seeds=np.repeat(seeds, task.replicas),
+        steps=steps,
+        learning_rate=learning_rate,
+        penalty=penalty,
+    )
+    if start is not None:
+        training.replicas.load_state_dict(start.weights)
+        training.restart()
+    training.advance(training.steps, callback)
+    return training.trained(seeds)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """An architecture's best weights and scores for each seed and target.
+
+    Attributes
+    ----------
+    seeds : list of S int
+    score : (S, T) array
+        Least of the task's scores at the checkpoints.
+    checkpoints : (C,) int array
+        Steps after which scores were taken.
+    scores : (C, S, T) array
+        The scores there.
+    evaluations : int
+        Of one replica: steps × blocks × configurations a step. Scores, which need no
+        gradient, are not counted.
+    weights : dict of str to tensor
+        Best weights, stacked, (S T, ...), the target running fastest.
+    """
+
+    seeds: list
+    score: np.ndarray
+    checkpoints: np.ndarray
+    scores: np.ndarray
+    evaluations: int
+    weights: dict
+    replicas: Replicas
+
+    def block(self, seed_index=0, target_index=0):
+        """The `Block` with the best weights of one seed and target."""
+        return self.replicas.block(seed_index * self.score.shape[1] + target_index)
+
+    def vectors(self):
+        """The normalised states, (S, T, 2^N) complex128, for at most 20 sites."""
+        return self.replicas.vectors().reshape(*self.score.shape, -1)
+
+
+class Training:
+    """Adam on R replicas, which may stop, lose replicas, be stored and go on.
+
+    Parameters
+    ----------
+    build, steps, learning_rate, penalty
+        See `train`.
+    task : FullSum, Energy or Sampled
+        With R targets, one a replica, or one target for all.
+    seeds : sequence of R int
+        First weights; replicas with equal seeds start equal.
+
+    Notes
+    -----
+    Adam: Kingma and Ba, arXiv:1412.6980. A replica's steps depend on no other replica.
+    """
+
+    def __init__(
+        self, build, task, *, seeds, steps, learning_rate=LEARNING_RATE, penalty=0.0
+    ):
+        self.task = task
+        self.steps = positive_integer("steps", steps)
+        self.learning_rate = number_between(
+            "learning_rate", learning_rate, 0, np.inf, open_low=True
+        )
+        self.penalty = number_between("penalty", penalty, 0, np.inf)
+        if self.penalty and task.renyi2 is None:
+            allowed = "0 where R₂ of the target is not known"
+            raise ValueError(f"penalty: got {penalty}; allowed: {allowed}")
+        seeds = [int(seed) for seed in seeds]
+        if task.replicas not in (1, len(seeds)):
+            allowed = f"1 or {len(seeds)} targets"
+            raise ValueError(f"task: got {task.replicas} targets; allowed: {allowed}")
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.replicas = Replicas(build, generators)
+        if self.replicas.num_sites != task.num_sites:
+            got = f"a block of {self.replicas.num_sites} sites"
+            raise ValueError(f"build: got {got}; allowed: {task.num_sites} sites")
+        self.replicas.to(task.device)
+        self.generator = torch.Generator().manual_seed(seeds[0])
+        self.restart()
+
+    def restart(self):
+        """Forget the optimiser's moments and all scores; keep the weights."""
+        self.step = 0
+        self.adam = torch.optim.Adam(self.replicas.parameters(), betas=BETAS)
+        self.checkpoints, self.scores = [], []
+        count = len(self.replicas)
+        self.score = torch.full((count,), torch.inf, dtype=torch.float64)
+        self.best = self.replicas.state_dict()
+
+    def advance(self, stop, callback=None):
+        """Train up to step `stop`, at most `steps`."""
+        stop = integer_between("stop", stop, self.step, self.steps)
+        spacing = max(1, self.steps // CHECKPOINTS)
+        while self.step < stop:
+            self._take_step()
+            if self.step % spacing == 0 or self.step == self.steps:
+                self._check()
+            if callback is not None:
+                callback(self.step, self)
+
+    def _take_step(self):
+        phase = np.pi * self.step / self.steps
+        for group in self.adam.param_groups:
+            group["lr"] = self.learning_rate * 0.5 * (1 + np.cos(phase))
+        batch = self.task.batch("all", self.generator, self.replicas.log_psi)
+        values = self.replicas.log_psi(batch.spins)  # (R, configs)
+        loss = self.task.loss(batch, values)  # (R,)
+        if self.task.logarithmic:
+            loss = torch.log(loss)
+        if self.penalty:
+            excess = entanglement_penalty(values, self.task.renyi2)
+            loss = loss + self.penalty * excess
+        self.adam.zero_grad()
+        loss.sum().backward()
+        self.adam.step()
+        self.step += 1
+
+    @torch.no_grad()
+    def score_now(self):
+        """The task's score of the weights as they are, (R,); draws nothing."""
+        generator = torch.Generator().set_state(self.generator.get_state())
+        batch = self.task.batch("all", generator, self.replicas.log_psi)
+        return self.task.score(batch, self.replicas.log_psi(batch.spins)).cpu()
+
+    def _check(self):
+        """Take the scores, and the weights of replicas that never scored better."""
+        score = self.score_now()
+        self.checkpoints.append(self.step)
+        self.scores.append(score)
+        better = score < self.score
+        self.score = torch.where(better, score, self.score)
+        for name, weight in self.replicas.weights.items():
+            mask = better.to(weight.device).reshape(-1, *[1] * (weight.ndim - 1))
+            self.best[name] = torch.where(mask, weight.detach(), self.best[name])
+
+    def keep(self, indices):
+        """Drop all replicas but these (a list of int)."""
+        if self.task.replicas > 1:
+            self.task = self.task.select(indices)
+        moments = self._moments()
+        self.replicas.keep(indices)
+        self._set_moments([{k: m[indices] for k, m in old.items()} for old in moments])
+        self.score = self.score[indices]
+        self.scores = [score[indices] for score in self.scores]
+        self.best = {name: weight[indices] for name, weight in self.best.items()}
+
+    def _moments(self):
+        """Adam's two moments of each parameter."""
+        states = (self.adam.state[p] for p in self.replicas.parameters())
+        return [{k: state[k] for k in MOMENTS if state} for state in states]
+
+    def _set_moments(self, moments):
+        """A new Adam with these moments after as many steps."""
+        self.adam = torch.optim.Adam(self.replicas.parameters(), betas=BETAS)
+        steps = torch.tensor(float(self.step))
+        for parameter, old in zip(self.replicas.parameters(), moments, strict=True):
+            if old:
+                self.adam.state[parameter] = {"step": steps.clone(), **old}
+
+    def state_dict(self):
+        """All that changes, as `torch.load(weights_only=True)` takes it."""
+        return {
+            "step": self.step,
+            "weights": self.replicas.state_dict(),
+            "moments": self._moments(),
+            "best": self.best,
+            "score": self.score,
+            "scores": self.scores,
+            "checkpoints": self.checkpoints,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state):
+        """Stand where `state_dict` was taken, of as many replicas."""
+        self.step = state["step"]
+        self.replicas.load_state_dict(state["weights"])
+        self._set_moments(state["moments"])
+        self.best, self.score = dict(state["best"]), state["score"]
+        self.scores, self.checkpoints = (
+            list(state["scores"]),
+            list(state["checkpoints"]),
+        )
+        self.generator.set_state(state["generator"])
+
+    def trained(self, seeds):
+        """What was found, the replicas being seeds × targets."""
+        count = len(seeds)
+        return Trained(
+            seeds=seeds,
+            score=self.score.reshape(count, -1).numpy(),
+            checkpoints=np.array(self.checkpoints),
+            scores=torch.stack(self.scores)
+            .reshape(len(self.scores), count, -1)
+            .numpy(),
+            evaluations=self.step
+            * evaluations_a_step(self.replicas.template, self.task),
+            weights=self.best,
+            replicas=Replicas.of(self.replicas.template, self.best),
+        )
+
+
+def evaluations_a_step(block, task):
+    """Evaluations of one training step: blocks × configurations of the part "all"."""
+    blocks = len(block.blocks) if isinstance(block, Product) else 1
+    return blocks * task.cost("all")
+
+
+def seed_list(seeds):
+    """Seeds as a list of int, refused by name unless one or several integers >= 0."""
+    listed = [seeds] if np.ndim(seeds) == 0 else list(seeds)
+    if not listed:
+        raise ValueError(f"seeds: got {seeds!r}; allowed: at least one integer >= 0")
+    return [integer_between("seeds", seed, 0, 2**63 - 1) for seed in listed]
