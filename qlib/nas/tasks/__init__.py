@@ -1,0 +1,19 @@
+"""What a wave function is trained for: losses of log psi on parts of the basis.
+
+A task holds `replicas` targets on `device` and is asked three things:
+
+- ``batch(part, generator, log_psi)``: configurations of the part "weights",
+  "architecture" or "all". Those of the first two are disjoint. ``batch.spins`` is
+  (configs, N), or (replicas, configs, N) where replicas have configurations of
+  their own; `log_psi` maps such spins to (replicas, configs) and is called where
+  configurations are drawn from psi itself.
+- ``loss(batch, log_psi_values)``: (…, replicas, configs) -> (…, replicas), real, to
+  be differentiated. One target serves any number of replicas.
+- ``score(batch, log_psi_values)``: the same shapes on "all", without gradient; what
+  is reported.
+"""
+
+from qlib.nas.tasks.energy import Energy
+from qlib.nas.tasks.fidelity import FullSum
+
+__all__ = ["Energy", "FullSum"]

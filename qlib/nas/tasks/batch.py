@@ -1,0 +1,37 @@
+"""Configurations of a part, and amplitudes from their logarithms."""
+
+from dataclasses import dataclass
+
+import torch
+
+from qlib.arguments import one_of
+
+PARTS = ("weights", "architecture", "all")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Configurations at which a task needs log psi.
+
+    Attributes
+    ----------
+    part : {"weights", "architecture", "all"}
+    spins : (configs, N) or (replicas, configs, N) float64 tensor of ±1
+    """
+
+    part: str
+    spins: torch.Tensor
+
+
+def checked_part(part):
+    """`part`, refused unless it is one of the three."""
+    return one_of("part", part, PARTS)
+
+
+def amplitudes(log_psi):
+    """psi (..., configs), the largest modulus one; 0 where log psi is −inf.
+
+    The scale is a constant to the gradient: what follows must not depend on it.
+    """
+    largest = log_psi.real.detach().amax(-1, keepdim=True)
+    return torch.exp(log_psi - torch.where(torch.isfinite(largest), largest, 0.0))

@@ -1,0 +1,105 @@
+"""The energy of a Hamiltonian by a full sum over configurations."""
+
+import numpy as np
+import torch
+
+from qlib.arguments import integer_between, number_between
+from qlib.entanglement.exact import ground_state
+from qlib.entanglement.pauli import PauliSum
+from qlib.nas.spins import all_configurations
+from qlib.nas.tasks.batch import Batch, amplitudes, checked_part
+
+
+class Energy:
+    """loss = <H>; score = (<H> − E0) / |E0|, both by a full sum.
+
+    Local energies need psi at all configurations, whatever the part: all batches hold
+    them all, and a part is those over which the local energies are averaged. On a part
+    the gradient is that of variational Monte Carlo with its configurations as the
+    samples, 2 Re <(E_loc − E)* ∂log psi> with the weights |psi|²; on "all" it is the
+    gradient of <H>.
+
+    Parameters
+    ----------
+    hamiltonian : PauliSum
+        Of at most 14 sites.
+    energy : float, optional
+        E0, not zero; by exact diagonalisation unless given.
+    seed : int, optional
+        Of the two parts, halves of the configurations; 0 unless given.
+    device : torch.device, optional
+
+    Attributes
+    ----------
+    num_sites : int
+    replicas : int
+        1: one Hamiltonian serves any number of replicas.
+    device : torch.device
+    energy : float
+        E0.
+    """
+
+    replicas = 1
+
+    def __init__(self, hamiltonian, *, energy=None, seed=0, device=None):
+        if not isinstance(hamiltonian, PauliSum):
+            got = type(hamiltonian).__name__
+            raise ValueError(f"hamiltonian: got {got}; allowed: a PauliSum")
+        N = integer_between("hamiltonian.num_sites", hamiltonian.num_sites, 2, 14)
+        seed = integer_between("seed", seed, 0, 2**63)
+        if energy is None:
+            energy = ground_state(hamiltonian, k=1).energies[0]
+        self.energy = number_between("energy", energy, -np.inf, np.inf)
+        if self.energy == 0:
+            raise ValueError("energy: got 0; allowed: another, errors being relative")
+        self.num_sites = N
+        self.device = torch.device("cpu" if device is None else device)
+        self._matrix = _sparse(hamiltonian, self.device)
+        self._spins = all_configurations(N, device=self.device)
+        weights = np.zeros(2**N, dtype=bool)
+        weights[np.random.default_rng(seed).permutation(2**N)[: 2 ** (N - 1)]] = True
+        masks = {"weights": weights, "architecture": ~weights, "all": weights | True}
+        self._masks = {
+            part: torch.tensor(mask, dtype=torch.float64, device=self.device)
+            for part, mask in masks.items()
+        }
+
+    def batch(self, part, generator=None, log_psi=None):
+        """All configurations, (2^N, N), to be averaged over a part of them."""
+        return Batch(checked_part(part), self._spins)
+
+    def loss(self, batch, log_psi):
+        """<H> over the part of the batch, (..., 2^N) -> (...)."""
+        psi = amplitudes(log_psi)
+        mask = self._masks[batch.part]
+        value = psi.detach()
+        image = self._product(value)
+        norm = (mask * value.abs().square()).sum(-1)
+        energy = (mask * (value.conj() * image).real).sum(-1) / norm
+        force = (image - energy[..., None] * value) / norm[..., None]
+        first_order = 2 * (mask * (psi.conj() * force).real).sum(-1)
+        return energy + first_order - first_order.detach()
+
+    def score(self, batch, log_psi):
+        """(<H> − E0) / |E0| without gradient, (..., 2^N) -> (...)."""
+        with torch.no_grad():
+            return (self.loss(batch, log_psi) - self.energy) / abs(self.energy)
+
+    def _product(self, psi):
+        """H psi, (..., 2^N)."""
+        columns = psi.reshape(-1, psi.shape[-1]).T  # (2^N, states)
+        if self._matrix.is_complex():
+            image = torch.sparse.mm(self._matrix, columns.contiguous())
+        else:
+            real = torch.view_as_real(columns.contiguous()).flatten(1)
+            image = torch.sparse.mm(self._matrix, real).unflatten(1, (-1, 2))
+            image = torch.view_as_complex(image)
+        return image.T.reshape(psi.shape)
+
+
+def _sparse(hamiltonian, device):
+    matrix = hamiltonian.sparse().tocoo()
+    index = torch.tensor(np.stack(matrix.coords), dtype=torch.int64)
+    values = torch.tensor(matrix.data)
+    sparse = torch.sparse_coo_tensor(index, values, matrix.shape, check_invariants=True)
+    return sparse.coalesce().to(device)
