@@ -1,0 +1,197 @@
+"""One training of a supernet, step by step."""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from qlib.nas.supernet import relaxations
+from qlib.nas.supernet.mixture import Supernet, mix, one_hot
+from qlib.nas.tasks.renyi import entanglement_penalty
+from qlib.nas.training import seed_list
+
+CHECKPOINTS = 20  # of the trace
+WEIGHT_BETAS = (0.9, 0.999)
+ARCHITECTURE_BETAS = (0.5, 0.999)  # of DARTS
+
+
+class Run:
+    """A supernet, its architecture parameters and two optimisers; see `train_supernet`.
+
+    Attributes
+    ----------
+    net : Supernet
+    logits : (R, S, K) tensor
+        Architecture parameters, zero at the start.
+    allowed : (R, S, K) bool tensor
+        Candidates still in the race; one a slot once that is decided.
+    evaluations : int
+        Spent so far, a replica.
+    """
+
+    def __init__(self, blocks, task, *, scheme, seeds, slots, steps, penalty, settings):
+        seeds = [seed for seed in seed_list(seeds) for _ in range(task.replicas)]
+        if penalty and task.renyi2 is None:
+            raise ValueError(
+                f"penalty: got {penalty}; allowed: 0 where the target's R₂ is not known"
+            )
+        self.net = Supernet(blocks, seeds=seeds, slots=slots)
+        for name, sites in zip(blocks, self.net.num_sites, strict=True):
+            if sites != task.num_sites:
+                raise ValueError(
+                    f"blocks: got {name!r} of {sites} sites; allowed: {task.num_sites}"
+                )
+        self.net.to(task.device)
+        several = list(range(task.replicas)) * (len(seeds) // task.replicas)
+        self.task = task.select(several) if task.replicas > 1 else task
+        self.scheme, self.settings = scheme, settings
+        self.steps, self.penalty = steps, penalty
+        shape = (len(seeds), self.net.slots, len(blocks))
+        device = task.device
+        self.logits = torch.zeros(shape, dtype=torch.float64, device=device)
+        self.logits.requires_grad_()
+        self.allowed = torch.ones(shape, dtype=torch.bool, device=device)
+        self.weights_adam = torch.optim.Adam(self.net.parameters(), betas=WEIGHT_BETAS)
+        self.logits_adam = torch.optim.Adam([self.logits], betas=ARCHITECTURE_BETAS)
+        self.generator = torch.Generator().manual_seed(seeds[0])
+        self.noise = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.evaluations = 0
+        self.trace = []
+
+    def advance(self, callback=None):
+        """Train to the end and decide every slot."""
+        stages = decisions(self.scheme, self.net.slots, self.steps)
+        spacing = max(1, self.steps // CHECKPOINTS)
+        for step in range(self.steps):
+            for slot in np.flatnonzero(stages == step):
+                self.decide(slot)
+            loss = self._step(step)
+            if step % spacing == 0 or step == self.steps - 1:
+                self._note(step, loss)
+            if callback is not None:
+                callback(step + 1, self)
+        self.relaxed = self.shares()
+        for slot in np.flatnonzero(stages == self.steps):
+            self.decide(slot)
+
+    def shares(self):
+        """Probability of each candidate, (R, S, K)."""
+        return relaxations.probabilities(self.logits.detach(), self.allowed)
+
+    def picks(self):
+        """Most probable candidate of each slot, (R, S)."""
+        return self.shares().argmax(-1)
+
+    @torch.no_grad()
+    def score(self, gates):
+        """The task's score of the mixture with these gates, (R,)."""
+        batch = self._batch("all", gates)
+        return self.task.score(batch, mix(self.net.outputs(batch.spins), gates)).cpu()
+
+    @torch.no_grad()
+    def decide(self, slot):
+        """Keep the candidate of a slot without which the loss rises most.
+
+        The gates of the others are scaled up to sum to one again.
+        """
+        batch, outputs = self._evaluated("architecture", self.shares())
+        losses = []
+        for k in range(self.allowed.shape[-1]):
+            without = self.allowed.clone()
+            without[:, slot, k] = False
+            gates = relaxations.probabilities(self.logits, without)
+            losses.append(self._loss(batch, mix(outputs, gates)))
+        kept = torch.stack(losses).argmax(0)  # (R,)
+        self.allowed[:, slot] = one_hot(kept, self.allowed.shape[-1]).bool()
+
+    def _step(self, step):
+        progress = step / self.steps
+        rate = self.settings.learning_rate * (
+            0.05 + 0.95 * np.cos(np.pi / 2 * progress)
+        )
+        loss = self._update("weights", self.weights_adam, rate, progress)
+        if step >= warm_up(self.settings, self.steps):
+            rate = self.settings.architecture_rate
+            self._update("architecture", self.logits_adam, rate, progress)
+        return loss
+
+    def _update(self, part, adam, rate, progress):
+        """One step of Adam on weights or architecture; the loss before it, (R,)."""
+        adam.param_groups[0]["lr"] = rate
+        learnt = adam.param_groups[0]["params"]
+        gates = self._gates(progress)
+        of_weights = part == "weights"
+        loss = self._relaxed(part, gates, self._loss, of_weights)
+        if self.penalty:
+            loss = loss + self._relaxed("all", gates, self._penalty, of_weights)
+        gradients = torch.autograd.grad(loss.sum(), learnt, materialize_grads=True)
+        for parameter, gradient in zip(learnt, gradients, strict=True):
+            parameter.grad = gradient
+        adam.step()
+        return loss.detach()
+
+    def _gates(self, progress):
+        """Gates with gradients to the architecture parameters, (R, S, K)."""
+        if self.scheme != "gumbel":
+            return relaxations.probabilities(self.logits, self.allowed)
+        noise = relaxations.gumbel(self.logits.shape, self.noise).to(self.logits.device)
+        temperature = self.settings.temperature(progress)
+        return relaxations.straight_through(
+            self.logits, self.allowed, noise, temperature
+        )
+
+    def _relaxed(self, part, gates, loss, of_weights):
+        """A loss on a part as the scheme relaxes it, (R,).
+
+        Without gradients to the weights unless `of_weights`; with them, "gumbel"
+        evaluates the sampled candidates alone.
+        """
+        if self.scheme == "gumbel" and of_weights:
+            batch = self._batch(part, gates)
+            self.evaluations += self.net.slots * batch.spins.shape[-2]
+            return loss(batch, self.net.picked(batch.spins, gates.argmax(-1)))
+        with torch.set_grad_enabled(of_weights):
+            batch, outputs = self._evaluated(part, gates)
+        if self.scheme == "expected":
+            return relaxations.expected_loss(outputs, gates, partial(loss, batch))
+        return loss(batch, mix(outputs, gates))
+
+    def _evaluated(self, part, gates):
+        batch = self._batch(part, gates)
+        outputs = self.net.outputs(batch.spins)
+        slots, candidates = outputs.shape[:2]
+        self.evaluations += slots * candidates * batch.spins.shape[-2]
+        return batch, outputs
+
+    def _batch(self, part, gates):
+        return self.task.batch(part, self.generator, self._sampler(gates.detach()))
+
+    def _sampler(self, gates):
+        return lambda spins: mix(self.net.outputs(spins), gates)
+
+    def _loss(self, batch, values):
+        loss = self.task.loss(batch, values)
+        return torch.log(loss) if self.task.logarithmic else loss
+
+    def _penalty(self, batch, values):
+        return self.penalty * entanglement_penalty(values, self.task.renyi2)
+
+    def _note(self, step, loss):
+        shares = self.shares()
+        entropy = -torch.special.xlogy(shares, shares).sum((-1, -2))
+        gumbel = self.scheme == "gumbel"
+        temperature = self.settings.temperature(step / self.steps) if gumbel else 1.0
+        columns = (step + 1, shares.cpu(), entropy.cpu(), temperature, loss.cpu())
+        self.trace.append([np.asarray(column) for column in columns])
+
+
+def decisions(scheme, slots, steps):
+    """Step before which each slot is decided, (S,); never in most schemes."""
+    if scheme != "perturbation":
+        return np.full(slots, steps + 1)
+    return np.linspace(steps // 2 if slots > 1 else steps, steps, slots).astype(int)
+
+
+def warm_up(settings, steps):
+    """Steps in which the weights alone are trained."""
+    return int(settings.warm_up * steps)
