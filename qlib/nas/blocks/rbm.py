@@ -65,7 +65,10 @@ class RBM(Block):
     def fields(self, spins):
         """b_h + Σ_i W_hi s_i, (..., N) -> (..., hidden)."""
         weight = self.weight * self.seen
-        return spins.to(weight.dtype) @ weight.T + self.hidden_bias
+        if not weight.is_complex():
+            return spins @ weight.T + self.hidden_bias
+        fields = torch.complex(spins @ weight.real.T, spins @ weight.imag.T)
+        return fields + self.hidden_bias
 
     def log_amplitude(self, spins):
         """log psi without the sign rule, (..., N) -> (...) complex128."""
@@ -95,11 +98,20 @@ def log_2cosh(x):
 
     −inf, with gradient 0, where the two exponentials of 2 cosh x cancel to
     `CANCELLED` of one of them: there stands a zero of psi that has been rounded.
+
+    Notes
+    -----
+    With x = ±(a + ib), a ≥ 0: 2 cosh x = e^a (cos b (1 + d) + i sin b (1 − d)),
+    d = e^(−2a). Functions of real numbers are 15 times as fast as of complex ones.
     """
-    x = torch.where(x.real < 0, -x, x)
-    decayed = torch.exp(-2 * x)
     if not x.is_complex():
-        return x + torch.log1p(decayed)
-    zero = (1 + decayed).abs() < CANCELLED
-    log_psi = x + torch.log1p(torch.where(zero, 0, decayed))
-    return torch.where(zero, -torch.inf, log_psi)
+        return x.abs() + torch.log1p(torch.exp(-2 * x.abs()))
+    sign = torch.where(x.real < 0, -1.0, 1.0)
+    a, b = sign * x.real, sign * x.imag
+    decayed = torch.exp(-2 * a)
+    real, imag = torch.cos(b) * (1 + decayed), torch.sin(b) * (1 - decayed)
+    square = real**2 + imag**2
+    zero = square < CANCELLED**2
+    modulus = a + torch.log(torch.where(zero, 1.0, square)) / 2
+    phase = torch.atan2(torch.where(zero, 0.0, imag), torch.where(zero, 1.0, real))
+    return torch.complex(torch.where(zero, -torch.inf, modulus), phase)
