@@ -1,6 +1,7 @@
 """What a wave function is trained for: losses of log psi on parts of the basis.
 
-A task holds `replicas` targets on `device` and is asked three things:
+A task holds `replicas` targets on `device` (one serves any number of replicas) and is
+asked five things:
 
 - ``batch(part, generator, log_psi)``: configurations of the part "weights",
   "architecture" or "all". Those of the first two are disjoint. ``batch.spins`` is
@@ -8,9 +9,11 @@ A task holds `replicas` targets on `device` and is asked three things:
   their own; `log_psi` maps such spins to (replicas, configs) and is called where
   configurations are drawn from psi itself.
 - ``loss(batch, log_psi_values)``: (…, replicas, configs) -> (…, replicas), real, to
-  be differentiated. One target serves any number of replicas.
+  be differentiated; in [0, 1], an infidelity, if `logarithmic`.
 - ``score(batch, log_psi_values)``: the same shapes on "all", without gradient; what
   is reported.
+- ``select(indices)``: the task with the targets of these replicas.
+- ``cost(part)``: configurations of a batch.
 """
 
 from qlib.nas.tasks.energy import Energy

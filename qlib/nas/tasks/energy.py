@@ -35,11 +35,15 @@ class Energy:
     replicas : int
         1: one Hamiltonian serves any number of replicas.
     device : torch.device
+    logarithmic : bool
+        False: a loss of either sign.
+    renyi2 : None
+        No target whose entropies are known.
     energy : float
         E0.
     """
 
-    replicas = 1
+    replicas, logarithmic, renyi2 = 1, False, None
 
     def __init__(self, hamiltonian, *, energy=None, seed=0, device=None):
         if not isinstance(hamiltonian, PauliSum):
@@ -63,6 +67,17 @@ class Energy:
             part: torch.tensor(mask, dtype=torch.float64, device=self.device)
             for part, mask in masks.items()
         }
+
+    def select(self, indices):
+        """The task itself, which serves any number of replicas."""
+        for index in indices:
+            integer_between("indices", index, 0, 0)
+        return self
+
+    def cost(self, part):
+        """Configurations of a batch: 2^N for each part."""
+        checked_part(part)
+        return 2**self.num_sites
 
     def batch(self, part, generator=None, log_psi=None):
         """All configurations, (2^N, N), to be averaged over a part of them."""

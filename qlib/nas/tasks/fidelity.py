@@ -29,8 +29,12 @@ class FullSum:
 
     Attributes
     ----------
+    targets : list of Target
+        One a replica.
     num_sites, replicas : int
     device : torch.device
+    logarithmic : bool
+        True: the loss is in [0, 1], so that its logarithm can be minimised.
     renyi2 : (replicas, N − 1) float64 tensor
         Rényi-2 entropies of the targets in nats, for `renyi.entanglement_penalty`.
 
@@ -40,8 +44,10 @@ class FullSum:
         For no target, several numbers of sites, or more than 14.
     """
 
+    logarithmic = True
+
     def __init__(self, targets, *, seed=0, device=None):
-        targets = _checked(targets)
+        self.targets = targets = _checked(targets)
         self.num_sites, self.replicas = targets[0].num_sites, len(targets)
         self.device = torch.device("cpu" if device is None else device)
         seed = integer_between("seed", seed, 0, 2**63)
@@ -52,6 +58,16 @@ class FullSum:
         renyi2 = np.array([target.renyi2() for target in different])[self._which]
         self.renyi2 = torch.tensor(renyi2, device=self.device)
         self._batches, self._phi = {}, {}
+
+    def select(self, indices):
+        """The same task with the targets of these replicas, in this order."""
+        last = self.replicas - 1
+        chosen = [self.targets[integer_between("indices", i, 0, last)] for i in indices]
+        return FullSum(chosen, seed=self._seed, device=self.device)
+
+    def cost(self, part):
+        """Configurations of a batch of that part: 2^N, or half of it."""
+        return 2 ** (self.num_sites - (checked_part(part) != "all"))
 
     def batch(self, part, generator=None, log_psi=None):
         """Configurations of a part, the same at every call.
