@@ -2,8 +2,8 @@
 
 import torch
 
-from qlib.nas.blocks.block import Block
-from qlib.nas.blocks.transformer import drawn, layers, normalised
+from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.transformer import layers, normalised, through
 
 
 class Attention(Block):
@@ -31,8 +31,8 @@ class Attention(Block):
     scale : float, optional
         The standard deviation of a weight at the start is this over the root of its
         inputs' number; 1 unless given. The last vectors u, v have a tenth of it.
-    generator : torch.Generator
-        Source of the weights.
+    generator : torch.Generator, optional
+        Source of the weights; seed 0 unless given.
 
     Notes
     -----
@@ -60,15 +60,15 @@ class Attention(Block):
             raise ValueError(f"positions: got {positions!r}; allowed: True, False")
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
         kinds = self.num_sites if positions else 1
-        self.sites = drawn(kinds, dim, spread=scale, generator=generator)
-        self.spin = drawn(dim, spread=scale, generator=generator)
-        spread = 0.1 * scale / dim**0.5
-        self.readings = drawn(dim, 2, spread=spread, generator=generator)
+        drawn = {"real": True, "generator": generator}
+        self.sites = normal(kinds, dim, scale=scale, **drawn)
+        self.spin = normal(dim, scale=scale, **drawn)
+        self.readings = normal(dim, 2, scale=0.1 * scale / dim**0.5, **drawn)
 
     def log_amplitude(self, spins):
         """log psi without the sign rule, (..., N) -> (...) complex128."""
-        tokens = self.sites + spins.reshape(-1, self.num_sites, 1) * self.spin
-        for layer in self.layers:
-            tokens = layer(tokens)  # (configs, N, dim)
+        sites = self.sites.expand(self.num_sites, -1)
+        pairs = torch.stack([sites + self.spin, sites - self.spin])
+        tokens = through(self.layers, pairs, spins.reshape(-1, self.num_sites))
         both = normalised(tokens).sum(-2) @ self.readings  # (configs, 2)
         return torch.complex(both[:, 0], both[:, 1]).view(spins.shape[:-1])

@@ -1,12 +1,11 @@
 """Transformers that give a wave function site by site and are sampled exactly."""
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from qlib.arguments import positive_integer
-from qlib.nas.blocks.block import Block
-from qlib.nas.blocks.transformer import drawn, layers, normalised
+from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.transformer import layers, normalised, through
 
 
 class Autoregressive(Block):
@@ -41,23 +40,20 @@ class Autoregressive(Block):
     ):
         super().__init__(num_sites, marshall=marshall)
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
-        self.sites = drawn(self.num_sites, dim, spread=scale, generator=generator)
-        self.spin = drawn(dim, spread=scale, generator=generator)
-        spread = 0.1 * scale / dim**0.5
-        self.readings = drawn(dim, 3, spread=spread, generator=generator)
-        self.biases = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+        drawn = {"real": True, "generator": generator}
+        self.sites = normal(self.num_sites, dim, scale=scale, **drawn)
+        self.spin = normal(dim, scale=scale, **drawn)
+        self.readings = normal(dim, 3, scale=0.1 * scale / dim**0.5, **drawn)
+        self.biases = normal(3, scale=0.0, **drawn)
 
     def log_amplitude(self, spins):
         """log psi without the sign rule, (..., N) -> (...) complex128."""
-        N = self.num_sites
-        rows = spins.reshape(-1, N)
-        before = functional.pad(rows[:, :-1], (1, 0))  # 0 before the first site
-        tokens = self.sites + before[..., None] * self.spin  # (configs, N, dim)
-        later = torch.ones(N, N, dtype=torch.bool, device=spins.device).triu(1)
-        mask = torch.zeros_like(later, dtype=spins.dtype).masked_fill(later, -torch.inf)
-        for layer in self.layers:
-            tokens = layer(tokens, mask)
-        odds, even, odd = self.read(tokens)  # (configs, N) each
+        rows = spins.reshape(-1, self.num_sites)
+        before = functional.pad(rows[:, :-1], (1, 0), value=1.0)
+        later = functional.pad(self.spin.expand(self.num_sites - 1, -1), (0, 0, 1, 0))
+        pairs = torch.stack([self.sites + later, self.sites - later])  # (2, N, dim)
+        earlier = torch.ones(pairs.shape[1], pairs.shape[1], device=spins.device).tril()
+        odds, even, odd = self.read(through(self.layers, pairs, before, earlier > 0))
         log_p = functional.logsigmoid(rows * odds).sum(-1)
         phase = (even + rows * odd).sum(-1)
         return torch.complex(log_p / 2, phase).view(spins.shape[:-1])
@@ -95,14 +91,13 @@ class Autoregressive(Block):
             generator=generator,
             device=self.spin.device,
         )
-        before, spins = torch.zeros_like(uniform[:, 0]), []
+        before, spins = torch.zeros_like(uniform[:, 0]), []  # no spin yet
         past = [None] * len(self.layers)
         for site in range(self.num_sites):
             token = (self.sites[site] + before[:, None] * self.spin)[:, None]
             for k, layer in enumerate(self.layers):
                 token, past[k] = layer.step(token, past[k])
             odds, _, _ = self.read(token[:, 0])
-            before = torch.where(uniform[:, site] < torch.sigmoid(odds), 1.0, -1.0)
-            before = before.double()
+            before = 2.0 * (uniform[:, site] < torch.sigmoid(odds)) - 1
             spins.append(before)
         return torch.stack(spins, dim=-1)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from qlib.arguments import integer_between, number_between
-from qlib.nas.blocks.block import Block
+from qlib.nas.blocks.block import Block, normal
 
 SITES_A_STEP = 2  # twice the tensors of one site for half the steps: as many products
 
@@ -30,8 +30,8 @@ class MPS(Block):
         Standard deviation, at the start, of the tensors about the uniform state, whose
         matrices are the identity; 0.3 unless given. Divided by the root of the bond's
         states, so that a matrix stays as far from the identity at any bond dimension.
-    generator : torch.Generator
-        Source of the tensors.
+    generator : torch.Generator, optional
+        Source of the tensors; seed 0 unless given.
 
     Attributes
     ----------
@@ -60,18 +60,19 @@ class MPS(Block):
     ):
         super().__init__(num_sites, marshall=marshall)
         bond_dim = integer_between("bond_dim", bond_dim, 1, 4096)
-        scale = number_between("scale", scale, 0, np.inf)
+        scale = number_between("scale", scale, 0, 1e6)
         self.bond_dims = tuple(
             min(2 ** min(cut, num_sites - cut, 12), bond_dim)
             for cut in range(num_sites + 1)
         )
-        dtype = torch.float64 if real else torch.complex128
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
+        drawn = {"real": real, "generator": generator}
         entries = []
         for left, _, right in self.shapes:
-            noise = torch.randn(left, 2, right, dtype=dtype, generator=generator)
-            identity = torch.eye(left, right, dtype=dtype)[:, None]
-            spread = scale / math.sqrt(max(left, right))
-            entries.append((identity + spread * noise).flatten())
+            noise = normal(left, 2, right, scale=max(left, right) ** -0.5, **drawn)
+            identity = torch.eye(left, right, device=noise.device)[:, None]
+            entries.append((identity + scale * noise.detach()).flatten())
         self.weight = nn.Parameter(torch.cat(entries))
 
     @classmethod
@@ -104,7 +105,7 @@ class MPS(Block):
         flat = np.concatenate([array.ravel() for array in arrays])
         if not np.isfinite(flat).all():
             raise ValueError("tensors: got a NaN or infinity; allowed: finite")
-        block = cls(len(arrays), 1, marshall=marshall, generator=torch.Generator())
+        block = cls(len(arrays), 1, marshall=marshall)
         block.bond_dims = tuple(bonds)
         dtype = torch.complex128 if np.iscomplexobj(flat) else torch.float64
         block.weight = nn.Parameter(torch.tensor(flat, dtype=dtype), False)

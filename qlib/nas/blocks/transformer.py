@@ -1,4 +1,4 @@
-"""Layers of multi-head attention, and the checks and draws of their weights."""
+"""Layers of multi-head attention."""
 
 import math
 
@@ -7,12 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 from qlib.arguments import integer_between, number_between
+from qlib.nas.blocks.block import normal
 
-
-def drawn(*shape, spread, generator):
-    """A parameter of normal numbers with standard deviation `spread`."""
-    values = torch.randn(*shape, dtype=torch.float64, generator=generator)
-    return nn.Parameter(spread * values)
+CAP = 50.0  # of a score: weights between exp(±50) and their sums keep their digits
 
 
 def normalised(tokens):
@@ -37,28 +34,66 @@ class Layer(nn.Module):
 
     Notes
     -----
-    Vaswani et al., NeurIPS 2017, with the norms first (Xiong et al., ICML 2020). Cost
+    Vaswani et al., NeurIPS 2017, with the norms first (Xiong et al., ICML 2020) and
+    scores that level off at `CAP` (Gemma Team, arXiv:2408.00118). Cost
     O(N dim (N + dim + width)) a configuration of N tokens.
     """
 
     def __init__(self, dim, heads, width, *, scale, generator):
         super().__init__()
         self.heads = heads
+        drawn = {"real": True, "generator": generator}
         spread = scale / math.sqrt(dim)
-        self.queries_keys_values = drawn(
-            dim, 3 * dim, spread=spread, generator=generator
-        )
-        self.joined = drawn(dim, dim, spread=spread, generator=generator)
-        self.hidden = drawn(dim, width, spread=spread, generator=generator)
-        self.hidden_bias = nn.Parameter(torch.zeros(width, dtype=torch.float64))
-        self.back = drawn(
-            width, dim, spread=scale / math.sqrt(width), generator=generator
-        )
+        self.queries_keys_values = normal(dim, 3 * dim, scale=spread, **drawn)
+        self.joined = normal(dim, dim, scale=spread, **drawn)
+        self.hidden = normal(dim, width, scale=spread, **drawn)
+        self.hidden_bias = normal(width, scale=0.0, **drawn)
+        self.back = normal(width, dim, scale=scale / math.sqrt(width), **drawn)
 
     def forward(self, tokens, mask=None):
-        """(configs, N, dim) -> the same; `mask` (N, N) is added to the scores."""
+        """(configs, N, dim) -> the same; queries see the keys where `mask` (N, N)."""
         queries, keys, values = self.split(tokens)
-        return self.mixed(tokens, queries, keys, values, mask)
+        return self.added(tokens, self.found(queries, keys, values, mask))
+
+    def of_spins(self, pairs, chosen, mask=None):
+        """`forward` where each token is one of two, with few exponentials.
+
+        Parameters
+        ----------
+        pairs : (2, N, dim) tensor
+            The tokens of spin up and of spin down.
+        chosen : (configs, 2, N) tensor
+            1 for the one of the two that is there, 0 for the other.
+        mask : (N, N) bool tensor, optional
+            Which keys a query sees.
+
+        Returns
+        -------
+        (configs, N, dim) tensor
+
+        Notes
+        -----
+        There are 2 N queries and keys in all, hence 4 N^2 scores whatever the number of
+        configurations. Sums over keys are one product of matrices, of terms that are
+        not negative in the denominator: no digits are lost.
+        """
+        queries, keys, values = self.split(pairs)  # (2, heads, N, part)
+        weights = torch.exp(self.scores(queries[:, None], keys[None]))
+        if mask is not None:
+            weights = weights * mask
+        # (query spin, key spin, heads, query, key) -> key first, query, heads
+        weights = weights.permute(1, 4, 0, 3, 2)[..., None]
+        values = values.transpose(1, 2)[:, :, None, None]  # (2, key, 1, 1, heads, part)
+        above, below = (
+            (chosen.flatten(1) @ terms.flatten(0, 1).flatten(1)).view(
+                -1, *terms.shape[2:]
+            )  # (configs, query spin, query, heads, part)
+            for terms in (weights * values, weights)
+        )
+        chosen = chosen[..., None, None]
+        found = (above * chosen).sum(1) / (below * chosen).sum(1)
+        tokens = (pairs * chosen[..., 0]).sum(1)
+        return self.added(tokens, found.flatten(2))
 
     def step(self, token, past):
         """The next token (configs, 1, dim) alone, with the `past` keys and values.
@@ -74,7 +109,8 @@ class Layer(nn.Module):
                 torch.cat([old, new], dim=-2)
                 for old, new in zip(past, (keys, values), strict=True)
             )
-        return self.mixed(token, queries, keys, values, None), (keys, values)
+        found = self.found(queries, keys, values, None)
+        return self.added(token, found), (keys, values)
 
     def split(self, tokens):
         """Queries, keys and values, each (configs, heads, N, dim / heads)."""
@@ -83,18 +119,25 @@ class Layer(nn.Module):
         parts = rows.view(configs, sites, 3, self.heads, dim // self.heads)
         return parts.permute(2, 0, 3, 1, 4).unbind(0)
 
-    def mixed(self, tokens, queries, keys, values, mask):
-        """The tokens with what they attend to and the perceptron of that."""
-        configs, sites, dim = tokens.shape
+    def scores(self, queries, keys):
+        """Logarithms of weights, (..., query, part) (..., key, part) -> (..., key)."""
         scores = queries @ keys.mT / math.sqrt(queries.shape[-1])
+        return CAP * torch.tanh(scores / CAP)
+
+    def found(self, queries, keys, values, mask):
+        """What the queries attend to, (configs, query, dim)."""
+        scores = self.scores(queries, keys)
         if mask is not None:
-            scores = scores + mask
-        # (configs, heads, query, [key]), (configs, heads, [key], part)
-        found = torch.softmax(scores, -1) @ values
-        rows = found.transpose(1, 2).reshape(-1, dim) @ self.joined
-        rows = tokens.reshape(-1, dim) + rows
+            scores = torch.where(mask, scores, -torch.inf)
+        # (configs, heads, query, [key]) (configs, heads, [key], part)
+        return (torch.softmax(scores, -1) @ values).transpose(1, 2).flatten(2)
+
+    def added(self, tokens, found):
+        """The tokens with what they attend to, and with the perceptron of that."""
+        dim = tokens.shape[-1]
+        rows = tokens.reshape(-1, dim) + found.reshape(-1, dim) @ self.joined
         hidden = functional.gelu(normalised(rows) @ self.hidden + self.hidden_bias)
-        return (rows + hidden @ self.back).view(configs, sites, dim)
+        return (rows + hidden @ self.back).view(tokens.shape)
 
 
 def layers(dim, heads, depth, width, *, scale, generator):
@@ -109,3 +152,22 @@ def layers(dim, heads, depth, width, *, scale, generator):
     return nn.ModuleList(
         Layer(dim, heads, width, scale=scale, generator=generator) for _ in range(depth)
     )
+
+
+def through(layers, pairs, spins, mask=None):
+    """Tokens after all layers, (configs, N) spins -> (configs, N, dim).
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    pairs : (2, N, dim) tensor
+        The tokens of spin up and of spin down.
+    spins : (configs, N) tensor of ±1
+    mask : (N, N) bool tensor, optional
+        Which keys a query sees.
+    """
+    chosen = (torch.stack([spins, -spins], dim=1) > 0).double()
+    tokens = layers[0].of_spins(pairs, chosen, mask)
+    for layer in layers[1:]:
+        tokens = layer(tokens, mask)
+    return tokens
