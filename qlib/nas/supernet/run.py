@@ -11,6 +11,7 @@ from qlib.nas.tasks.renyi import entanglement_penalty
 from qlib.nas.training import seed_list
 
 CHECKPOINTS = 20  # of the trace
+FLOOR = 1e-12  # added to an infidelity before its logarithm
 WEIGHT_BETAS = (0.9, 0.999)
 ARCHITECTURE_BETAS = (0.5, 0.999)  # of DARTS
 
@@ -171,7 +172,7 @@ class Run:
 
     def _loss(self, batch, values):
         loss = self.task.loss(batch, values)
-        return torch.log(loss) if self.task.logarithmic else loss
+        return torch.log(loss + FLOOR) if self.task.logarithmic else loss
 
     def _penalty(self, batch, values):
         return self.penalty * entanglement_penalty(values, self.task.renyi2)
