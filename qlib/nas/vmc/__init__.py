@@ -1,1 +1,17 @@
 """Variational Monte Carlo: sampling, local energies, optimisation, error bars."""
+
+from qlib.nas.vmc.derivatives import LogDerivatives
+from qlib.nas.vmc.ground_state import VMCResult, ground_state
+from qlib.nas.vmc.local_energy import LocalEnergy
+from qlib.nas.vmc.metropolis import Metropolis, draw_exactly
+from qlib.nas.vmc.reconfiguration import natural_gradient
+
+__all__ = [
+    "LocalEnergy",
+    "LogDerivatives",
+    "Metropolis",
+    "VMCResult",
+    "draw_exactly",
+    "ground_state",
+    "natural_gradient",
+]
