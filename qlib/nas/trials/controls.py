@@ -1,0 +1,179 @@
+"""Controls of the rules: targets shuffled against rows, and single qubits rotated."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qlib.intervals import Estimate
+from qlib.nas.rules.scoring import (
+    BASELINE,
+    NAMES,
+    families_held_out,
+    means,
+    over_families,
+    paid,
+)
+from qlib.nas.rules.table import Draw, Table, measure
+
+
+class Null(NamedTuple):
+    """Gains over the best block on average, with the targets' own entanglement or not.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Rules.
+    gain : (names,) array
+        Decades spared, mean over families, each held out.
+    shuffled : (draws, names) array
+        The same where each family wears the entanglement of another.
+    """
+
+    names: tuple
+    gain: np.ndarray
+    shuffled: np.ndarray
+
+    def chance(self, name):
+        """Share of shuffles with a gain as large, the table itself counted: a p-value.
+
+        At least 1 / (draws + 1). Without correction for the number of rules.
+        """
+        column = self.names.index(name)
+        as_large = np.count_nonzero(self.shuffled[:, column] >= self.gain[column])
+        return (as_large + 1) / (len(self.shuffled) + 1)
+
+    def left(self, name):
+        """Mean gain over shuffles, and the interval that holds 95 % of them."""
+        found = self.shuffled[:, self.names.index(name)]
+        low, high = np.percentile(found, [2.5, 97.5])
+        return Estimate(float(found.mean()), float(low), float(high))
+
+
+def null(table, *, draws, rng, names=NAMES):
+    """Rules scored with the entanglement of families permuted among families.
+
+    A rule that lives on the tie between entanglement and blocks gains nothing then.
+
+    Parameters
+    ----------
+    table : `qlib.nas.rules.table.Table`
+        With the same points and sizes of every family.
+    draws : int
+        Permutations.
+    rng : numpy Generator
+    names : sequence of str
+        Of `scoring.NAMES`; "best on average" is what gains are over.
+
+    Returns
+    -------
+    Null
+    """
+    names = tuple(name for name in names if name != BASELINE)
+    gain = _gains(table, names)
+    shuffled = [_gains(permuted(table, rng), names) for _ in range(draws)]
+    return Null(names, gain, np.array(shuffled))
+
+
+def permuted(table, rng):
+    """The table with each family's profiles those of another, point by point."""
+    names = np.unique(table.families)
+    order = np.lexsort((table.sizes, table.points, table.families))
+    rows = order.reshape(len(names), -1)  # (families, rows of each)
+    given = np.empty(len(order), dtype=int)
+    given[rows] = rows[rng.permutation(len(names))]
+    return Table(
+        **vars(table) | {"profiles": [table.profiles[row] for row in given]},
+    )
+
+
+def _gains(table, names):
+    scored = families_held_out(table, (BASELINE, *names))
+    base = means(scored[BASELINE].regret, table.families).mean()
+    return np.array(
+        [base - means(scored[name].regret, table.families).mean() for name in names]
+    )
+
+
+class Rotation(NamedTuple):
+    """Targets before and after the same rotation of every qubit.
+
+    Attributes
+    ----------
+    before, after : `qlib.nas.rules.table.Table`
+        Row by row the same entanglement.
+    drift : float
+        Largest change of a number of any profile: rounding.
+    changed : Estimate
+        Share of targets whose best block is another after the rotation, by halves of
+        the seeds: the first before, the second after.
+    chance : Estimate
+        The same without a rotation: what the seeds alone change.
+    paid : dict
+        Rule to (before, after) Estimates of its regret, each family held out and the
+        rule fitted on targets as they were.
+    floor : Estimate
+        Least regret of any rule that reads entanglement alone, which has to name one
+        block for a target and its rotated form: mean of the two, by halves as above.
+    floor_by_chance : Estimate
+        The same without a rotation.
+    """
+
+    before: Table
+    after: Table
+    drift: float
+    changed: Estimate
+    chance: Estimate
+    paid: dict
+    floor: Estimate
+    floor_by_chance: Estimate
+
+
+def rotation(draws, table, *, seeds, steps, rng, names=NAMES, callback=None):
+    """Train all blocks on rotated targets, and score the rules there.
+
+    Parameters
+    ----------
+    draws : sequence of Draw
+    table : `qlib.nas.rules.table.Table`
+        Of these draws as they are, from the same seeds, two or more, and steps.
+    seeds : sequence of int
+    steps : int
+    rng : numpy Generator
+        Of the rotations, one a target.
+    names : sequence of str
+        Rules, of `scoring.NAMES`.
+    callback : callable, optional
+        As in `qlib.nas.rules.table.measure`.
+
+    Returns
+    -------
+    Rotation
+    """
+    turned = [Draw(d.family, d.point, d.target.rotated(rng)) for d in draws]
+    after = measure(
+        turned, seeds=seeds, steps=steps, blocks=table.blocks, callback=callback
+    )
+    scored = families_held_out(table, names)
+    halves = [table.decades[..., part::2].mean(-1) for part in (0, 1)]
+    other = after.decades[..., 1::2].mean(-1)
+    return Rotation(
+        table,
+        after,
+        float(np.abs(table.features - after.features).max()),
+        _changed(halves[0], other, table.families),
+        _changed(halves[0], halves[1], table.families),
+        {n: (one.mean, paid(after, one.choice).mean) for n, one in scored.items()},
+        _floor(halves[0], other, table.families),
+        _floor(halves[0], halves[1], table.families),
+    )
+
+
+def _changed(first, second, families):
+    """Share of rows (T, B) with different best blocks."""
+    return over_families(first.argmin(1) != second.argmin(1), families)
+
+
+def _floor(first, second, families):
+    """Least mean regret of one block for both of a pair of rows (T, B)."""
+    both = [one - one.min(1, keepdims=True) for one in (first, second)]
+    return over_families(np.mean(both, 0).min(1), families)
