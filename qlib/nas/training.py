@@ -10,8 +10,9 @@ from qlib.nas.blocks import Product
 from qlib.nas.replicas import Replicas
 from qlib.nas.tasks.renyi import entanglement_penalty
 
-LEARNING_RATE = 0.03
+LEARNING_RATE = 0.01
 BETAS = (0.9, 0.999)
+ROUNDING = 1e-16  # of an infidelity, so that its logarithm stays finite
 MOMENTS = ("exp_avg", "exp_avg_sq")
 CHECKPOINTS = 20  # scores a training takes, evenly spaced
 
@@ -59,9 +60,10 @@ def train(
         knows no R₂ where `penalty` asks for one.
     """
     seeds = seed_list(seeds)
+    several = task.replicas > 1
     training = Training(
         build,
-        task.select(list(range(task.replicas)) * len(seeds)),
+        task.select(list(range(task.replicas)) * len(seeds)) if several else task,
         seeds=np.repeat(seeds, task.replicas),
         steps=steps,
         learning_rate=learning_rate,
@@ -181,7 +183,7 @@ class Training:
         values = self.replicas.log_psi(batch.spins)  # (R, configs)
         loss = self.task.loss(batch, values)  # (R,)
         if self.task.logarithmic:
-            loss = torch.log(loss)
+            loss = torch.log(loss + ROUNDING)
         if self.penalty:
             excess = entanglement_penalty(values, self.task.renyi2)
             loss = loss + self.penalty * excess

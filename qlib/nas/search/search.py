@@ -1,0 +1,168 @@
+"""The search for an architecture of blocks that holds a target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from qlib.arguments import integer_between, number_between, one_of, positive_integer
+from qlib.entanglement.pauli import PauliSum
+from qlib.nas.search import alone, relaxed
+from qlib.nas.search.checkpoint import Checkpoint
+from qlib.nas.search.result import result
+from qlib.nas.search.study import Study
+from qlib.nas.supernet import SCHEMES as SUPERNETS
+from qlib.nas.targets import ChainTarget, Target
+from qlib.nas.tasks import Energy, FullSum
+from qlib.nas.training import LEARNING_RATE, seed_list
+
+STAGES = {  # of a scheme: what yields its states, and the least budget
+    **{name: (relaxed.by_supernet, relaxed.least_by_supernet) for name in SUPERNETS},
+    "successive_halving": (alone.successive_halving, alone.least_successive_halving),
+    "random": (alone.random, alone.least_random),
+    "exhaustive": (alone.exhaustive, alone.least_exhaustive),
+}
+SCHEMES = tuple(STAGES)
+TRAININGS = 6  # in full, that the budget is worth unless given
+
+
+def search(
+    target,
+    blocks,
+    *,
+    scheme="successive_halving",
+    budget=None,
+    seeds=0,
+    slots=2,
+    steps=400,
+    penalty=0.0,
+    learning_rate=LEARNING_RATE,
+    folder=None,
+    callback=None,
+    clock=None,
+):
+    """Pick an architecture for a target, and train it alone.
+
+    Parameters
+    ----------
+    target : Target, sequence of Target, ChainTarget, PauliSum, or a task
+        A Hamiltonian is searched for its ground state. Several targets are searched
+        at once, each for itself.
+    blocks : dict
+        Name to constructor(generator=...) of a `Block`; see `candidates`.
+    scheme : str, optional
+        "darts", "gumbel", "expected", "perturbation": a supernet, see
+        `qlib.nas.supernet`. "random": as many architectures as the budget trains.
+        "exhaustive": all of them. "successive_halving": train all a little, go on with
+        the better half (Jamieson and Talwalkar, AISTATS 2016); the default.
+    budget : int, optional
+        Evaluations a seed and target, the final training included: log psi of one
+        block at one configuration, with its gradient. Unless given, six trainings of
+        one architecture, or for "exhaustive" all.
+    seeds : int or sequence of int, optional
+        Searches that are run side by side; 0 unless given.
+    slots : int, optional
+        Blocks of an architecture, in [1, 4]; 2 unless given.
+    steps : int, optional
+        Of the training alone; 400 unless given.
+    penalty : float, optional
+        λ of the entanglement term in every loss; see `train`.
+    learning_rate : float, optional
+        Of training alone; see `train`.
+    folder : path, optional
+        Each stage's state is stored there and a search with the same arguments goes on
+        from it, with the same result.
+    callback : callable, optional
+        callback(stage, state), with the number of the stage just stored.
+    clock : callable, optional
+        Seconds, as `time.perf_counter` gives them.
+
+    Returns
+    -------
+    SearchResult
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, a block's sites are not the target's, or the
+        budget is below one stage of the scheme and the final training.
+    """
+    study = checked_study(
+        target, blocks, scheme, budget, seeds, slots, steps, penalty, learning_rate
+    )
+    checkpoint = Checkpoint(folder, None if folder is None else study.fingerprint())
+    stored = checkpoint.load()
+    stage, state = stored.get("stage", 0), stored.get("state", {})
+    before, begin = stored.get("seconds", 0.0), clock() if clock else 0.0
+    seconds = before
+    if not stored.get("finished"):
+        for done in STAGES[scheme][0](study, state):
+            stage, state = stage + 1, done
+            seconds = before + (clock() - begin if clock else 0.0)
+            checkpoint.save({"stage": stage, "state": state, "seconds": seconds})
+            if callback is not None:
+                callback(stage, state)
+        finished = {"stage": stage, "state": state, "seconds": seconds}
+        checkpoint.save({**finished, "finished": True})
+    return result(study, state, seconds if clock else None)
+
+
+def task_of(target):
+    """The task of holding a target: an infidelity, or an energy for a Hamiltonian."""
+    if isinstance(target, PauliSum):
+        return Energy(target)
+    if isinstance(target, ChainTarget):
+        from qlib.nas.tasks.sampled import Sampled
+
+        return Sampled(target)
+    if isinstance(target, Target | Sequence):
+        return FullSum(target)
+    if hasattr(target, "logarithmic"):
+        return target
+    allowed = "a Target, several, a ChainTarget, a PauliSum or a task"
+    raise ValueError(f"target: got {type(target).__name__}; allowed: {allowed}")
+
+
+def checked_study(
+    target, blocks, scheme, budget, seeds, slots, steps, penalty, learning_rate
+):
+    """The `Study` of `search`'s arguments, or the error that names the wrong one."""
+    one_of("scheme", scheme, SCHEMES)
+    task = task_of(target)
+    study = Study(
+        task=task,
+        blocks=checked_blocks(blocks, task),
+        scheme=scheme,
+        budget=0,
+        seeds=seed_list(seeds),
+        slots=integer_between("slots", slots, 1, 4),
+        steps=positive_integer("steps", steps),
+        penalty=number_between("penalty", penalty, 0, np.inf),
+        learning_rate=number_between(
+            "learning_rate", learning_rate, 0, np.inf, open_low=True
+        ),
+    )
+    least = STAGES[scheme][1](study)
+    if budget is None:
+        budget = least if scheme == "exhaustive" else TRAININGS * study.full_cost
+    budget = positive_integer("budget", budget)
+    if budget < least:
+        allowed = f"at least {least} evaluations for {scheme}"
+        raise ValueError(f"budget: got {budget}; allowed: {allowed}")
+    return replace(study, budget=budget)
+
+
+def checked_blocks(blocks, task):
+    """`blocks` as a dict, refused by name where one cannot be built for the task."""
+    if not isinstance(blocks, Mapping) or not blocks:
+        raise ValueError(f"blocks: got {blocks!r}; allowed: a dict of constructors")
+    for name, build in blocks.items():
+        if not (isinstance(name, str) and callable(build)):
+            got = f"{name!r}: {build!r}"
+            raise ValueError(f"blocks: got {got}; allowed: name to constructor")
+        sites = build(generator=torch.Generator().manual_seed(0)).num_sites
+        if sites != task.num_sites:
+            allowed = f"{task.num_sites} sites, as the target"
+            raise ValueError(f"blocks: got {name} of {sites} sites; allowed: {allowed}")
+    return dict(blocks)
