@@ -56,6 +56,10 @@ class Supernet:
         """All weights, each (S R, ...)."""
         return [p for stack in self._stacks for p in stack.parameters()]
 
+    def block(self, slot, candidate, replica):
+        """A candidate of one slot and replica as a `Block` that stands by itself."""
+        return self._stacks[candidate].block(slot * self.replicas + replica)
+
     def outputs(self, spins):
         """log psi of every candidate in every slot.
 
