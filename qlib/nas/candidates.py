@@ -52,8 +52,8 @@ def candidates(num_sites, parameters=None, names=None, *, marshall=False):
 
     Notes
     -----
-    What is free is fitted: hidden units of an RBM, bond dimension, width of the two
-    fully connected layers. Attention is one layer of two heads, of the largest
+    What is free is fitted: hidden units of an RBM, bond dimension, width of the fully
+    connected layer. Attention is one layer of two heads, of the largest
     dimension that leaves its perceptron twice as many units. MPS are complex where that
     is within 15 %, otherwise real.
     """

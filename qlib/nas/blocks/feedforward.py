@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from qlib.arguments import integer_between
 from qlib.nas.blocks.block import Block, normal
@@ -15,9 +16,9 @@ class FeedForward(Block):
     num_sites : int
         N.
     width : int, optional
-        Units of a layer, in [1, 4096]; 16 unless given.
+        Units of a layer, in [1, 4096]; 32 unless given.
     depth : int, optional
-        Layers before the heads, in [1, 16]; 2 unless given.
+        Layers before the heads, in [1, 16]; 1 unless given.
     marshall : bool, optional
         See `Block`.
     scale : float, optional
@@ -28,19 +29,21 @@ class FeedForward(Block):
 
     Notes
     -----
-    Real parameters. x = tanh(V x + c) in every layer: bounded, so that weights of any
-    size leave log psi finite. A network of one layer that is wide enough approximates
-    every function of s (Cybenko 1989), so that no Schmidt rank is out of reach; see
-    also Sharir, Shashua and Carleo, Phys. Rev. B 106, 205136 (2022). O(N width +
-    depth width²) a configuration.
+    Real parameters. x = GELU(V x + c) in every layer (Hendrycks and Gimpel,
+    arXiv:1606.08415). One layer that is wide enough approximates every function of s
+    (Leshno et al., Neural Networks 6, 861, 1993), so that no Schmidt rank is out of
+    reach; see also Sharir, Shashua and Carleo, Phys. Rev. B 106, 205136 (2022). The
+    defaults were chosen on `targets.seven` of 8 sites, at about 340 parameters: two or
+    three layers, tanh and SiLU end 0.6 to 1.7 decades of infidelity higher in the mean.
+    O(N width + depth width²) a configuration.
     """
 
     def __init__(
         self,
         num_sites,
         *,
-        width=16,
-        depth=2,
+        width=32,
+        depth=1,
         marshall=False,
         scale=0.3,
         generator=None,
@@ -64,6 +67,6 @@ class FeedForward(Block):
         """log psi without the sign rule, (..., N) -> (...) complex128."""
         x = spins  # (..., N), then (..., width)
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            x = torch.tanh(x @ weight.T + bias)
+            x = functional.gelu(x @ weight.T + bias)
         size, phase = (x @ self.heads.T).unbind(-1)
         return torch.complex(size, phase)
