@@ -87,7 +87,7 @@ class Block(nn.Module):
         return psi / torch.linalg.vector_norm(psi)
 
 
-def normal(*shape, scale, real, generator=None):
+def normal(*shape, scale, real, generator):
     """A parameter of independent normal numbers.
 
     Parameters
@@ -97,8 +97,7 @@ def normal(*shape, scale, real, generator=None):
         Standard deviation, in [0, 1e6]; of a complex number that of its modulus.
     real : bool
         float64; else complex128.
-    generator : torch.Generator, optional
-        A new one of seed 0 unless given.
+    generator : torch.Generator
 
     Returns
     -------
@@ -106,8 +105,6 @@ def normal(*shape, scale, real, generator=None):
         On the generator's device.
     """
     scale = number_between("scale", scale, 0, 1e6)
-    if generator is None:
-        generator = torch.Generator().manual_seed(0)
     dtype = torch.float64 if real else torch.complex128
     options = {"dtype": dtype, "generator": generator, "device": generator.device}
     return nn.Parameter(scale * torch.randn(shape, **options))

@@ -34,6 +34,8 @@ class Jastrow(Block):
         super().__init__(num_sites, marshall=marshall)
         pairs = torch.triu_indices(self.num_sites, self.num_sites, 1)
         self.register_buffer("pairs", pairs)
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
         drawn = {"real": real, "generator": generator}
         self.coupling = normal(pairs.shape[1], scale=scale, **drawn)
         self.visible_bias = normal(self.num_sites, scale=scale, **drawn)
