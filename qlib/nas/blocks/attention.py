@@ -58,6 +58,8 @@ class Attention(Block):
         super().__init__(num_sites, marshall=marshall)
         if not isinstance(positions, bool):
             raise ValueError(f"positions: got {positions!r}; allowed: True, False")
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
         kinds = self.num_sites if positions else 1
         drawn = {"real": True, "generator": generator}

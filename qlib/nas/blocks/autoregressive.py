@@ -39,6 +39,8 @@ class Autoregressive(Block):
         generator=None,
     ):
         super().__init__(num_sites, marshall=marshall)
+        if generator is None:
+            generator = torch.Generator().manual_seed(0)
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
         drawn = {"real": True, "generator": generator}
         self.sites = normal(self.num_sites, dim, scale=scale, **drawn)
@@ -98,6 +100,7 @@ class Autoregressive(Block):
             for k, layer in enumerate(self.layers):
                 token, past[k] = layer.step(token, past[k])
             odds, _, _ = self.read(token[:, 0])
-            before = 2.0 * (uniform[:, site] < torch.sigmoid(odds)) - 1
+            up = uniform[:, site] < torch.sigmoid(odds)
+            before = 2 * up.double() - 1
             spins.append(before)
         return torch.stack(spins, dim=-1)

@@ -99,7 +99,7 @@ class MPS(Block):
         arrays = [np.asarray(tensor) for tensor in tensors]
         shapes = [array.shape for array in arrays]
         bonds = [1, *(shape[-1] for shape in shapes)] if all(shapes) else []
-        if shapes != _shapes(bonds) or bonds[-1:] != [1]:
+        if len(shapes) < 2 or shapes != _shapes(bonds) or bonds[-1] != 1:
             allowed = "(vL, 2, vR) with equal dimensions at a bond and 1 at the ends"
             raise ValueError(f"tensors: got shapes {shapes}; allowed: {allowed}")
         flat = np.concatenate([array.ravel() for array in arrays])
