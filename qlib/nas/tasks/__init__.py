@@ -18,5 +18,6 @@ asked five things:
 
 from qlib.nas.tasks.energy import Energy
 from qlib.nas.tasks.fidelity import FullSum
+from qlib.nas.tasks.sampled import Sampled
 
-__all__ = ["Energy", "FullSum"]
+__all__ = ["Energy", "FullSum", "Sampled"]

@@ -35,3 +35,16 @@ def amplitudes(log_psi):
     """
     largest = log_psi.real.detach().amax(-1, keepdim=True)
     return torch.exp(log_psi - torch.where(torch.isfinite(largest), largest, 0.0))
+
+
+def infidelity(phi, psi):
+    """1 − |<phi|psi>|² / <psi|psi> over the last axis, phi normalised there.
+
+    <phi|psi> phi is taken from psi before the square, so that small infidelities keep
+    their digits. One where psi vanishes.
+    """
+    overlap = (phi.conj() * psi).sum(-1, keepdim=True)
+    rest = (psi - overlap * phi).abs().square().sum(-1)
+    norm = psi.abs().square().sum(-1).expand_as(rest)
+    some = norm > 0
+    return torch.where(some, rest / torch.where(some, norm, 1.0), 1.0)

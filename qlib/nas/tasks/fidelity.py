@@ -8,7 +8,7 @@ import torch
 from qlib.arguments import integer_between
 from qlib.nas.spins import all_configurations
 from qlib.nas.targets.target import Target
-from qlib.nas.tasks.batch import PARTS, Batch, amplitudes, checked_part
+from qlib.nas.tasks.batch import PARTS, Batch, amplitudes, checked_part, infidelity
 
 MOST_SITES = 14
 
@@ -97,20 +97,14 @@ class FullSum:
     def loss(self, batch, log_psi):
         """1 − F on the part of the batch, (..., replicas, configs) -> (..., replicas).
 
-        <phi|psi> phi is taken from psi before the square, so that small infidelities
-        keep their digits. One where psi vanishes on the whole part.
+        Small ones keep their digits; one where psi vanishes on the whole part.
         """
         self.batch(batch.part)
         phi = self._phi[batch.part]
         if log_psi.dim() > 1 and self.replicas not in (1, log_psi.shape[-2]):
             got, allowed = log_psi.shape[-2], self.replicas
             raise ValueError(f"log_psi: got {got} replicas; allowed: {allowed}")
-        psi = amplitudes(log_psi)
-        overlap = (phi.conj() * psi).sum(-1, keepdim=True)  # (..., replicas, 1)
-        rest = (psi - overlap * phi).abs().square().sum(-1)
-        norm = psi.abs().square().sum(-1).expand_as(rest)
-        some = norm > 0
-        return torch.where(some, rest / torch.where(some, norm, 1.0), 1.0)
+        return infidelity(phi, amplitudes(log_psi))
 
     def score(self, batch, log_psi):
         """1 − F, without gradient; of the part of the batch, as a rule "all"."""
