@@ -43,8 +43,8 @@ def energies(pairs, found):
         f"{', '.join(f'{one.name}: {_ends(one)}' for one in pairs)}. Right: "
         f"{found.energy_error.size} states of {found.num_sites} sites trained on the "
         "energy alone; lines: the most that energy and gap allow, flat where they "
-        f"allow anything. Errors below {LEAST[0]:g} and {LEAST[1]:g} nats are drawn "
-        f"there; dashed line: {SMALL:g}.",
+        f"allow anything; told: to {TOLD:g} nats. Errors below {LEAST[0]:g} and "
+        f"{LEAST[1]:g} nats are drawn there; dashed line: {SMALL:g}.",
     }
 
 
@@ -83,7 +83,7 @@ def _trained(ax, found):
     least = max(LEAST[1], abs(found.entropy_error).min())
     ax.set_ylim(least / 2, 20 * found.num_sites)
     ax.legend(loc="upper left", ncols=2)
-    ax.set_title(f"Energy and gap fix {found.told:.0%} of entropies to {TOLD:g} nats")
+    ax.set_title(f"Energy and gap tell {found.told:.0%} of entropies")
 
 
 def _ends(one):
