@@ -112,7 +112,7 @@ class Table:
         )
 
 
-def measure(draws, *, seeds, steps=400, blocks=BLOCKS, device=None, callback=None):
+def measure(draws, *, seeds, steps=400, blocks=BLOCKS, callback=None):
     """Train every block alone on every target.
 
     Parameters
@@ -124,8 +124,6 @@ def measure(draws, *, seeds, steps=400, blocks=BLOCKS, device=None, callback=Non
         Of `qlib.nas.training.train`, at its learning rate.
     blocks : sequence of str
         Names of `qlib.nas.candidates`, at its number of parameters for the size.
-    device : torch.device, optional
-        Where it is trained; the processor unless given.
     callback : callable, optional
         ``callback(done, trainings)`` after each group of trainings.
 
@@ -150,7 +148,7 @@ def measure(draws, *, seeds, steps=400, blocks=BLOCKS, device=None, callback=Non
         many = max(1, AT_ONCE // (2**size * len(seeds)))
         for start in range(0, len(of_size), many):
             rows = of_size[start : start + many]
-            task = FullSum([draws[row].target for row in rows], device=device)
+            task = FullSum([draws[row].target for row in rows])
             for column, build in enumerate(built.values()):
                 trained = train(build, task, seeds=seeds, steps=steps)
                 infidelity[rows, column] = trained.score.T  # (targets, seeds)
