@@ -1,6 +1,6 @@
 """Candidate blocks of an equal number of parameters."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 
@@ -64,7 +64,7 @@ def candidates(num_sites, parameters=None, names=None, *, marshall=False):
     parameters = integer_between("parameters", parameters, 1, 10**7)
     found = {}
     for name in named:
-        block = _nearest(_families(name, num_sites, marshall), parameters)
+        block = _nearest(name, num_sites, parameters, marshall)
         if abs(_count(block) - parameters) <= TOLERANCE * parameters:
             found[name] = block
         elif names is not None or name != "Jastrow":
@@ -121,10 +121,11 @@ def _families(name, num_sites, marshall):
     return [(lambda _: partial(Jastrow, num_sites, **given), 1, 1)]
 
 
-def _nearest(families, parameters):
+@lru_cache
+def _nearest(name, num_sites, parameters, marshall):
     """The nearest block of the first family with one within 15 %, else of any."""
     found = []
-    for sized, low, high in families:
+    for sized, low, high in _families(name, num_sites, marshall):
         while high - low > 1:
             middle = (low + high) // 2
             if _count(sized(middle)) > parameters:

@@ -5,5 +5,6 @@ caption. Titles state what the drawn data say.
 """
 
 from qlib.nas.figures.energies import energies
+from qlib.nas.figures.solo import solo
 
-__all__ = ["energies"]
+__all__ = ["energies", "solo"]
