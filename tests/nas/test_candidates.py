@@ -110,6 +110,40 @@ def test_zeros_of_an_rbm_are_minus_infinity_with_finite_gradients():
     assert all(torch.isfinite(p.grad.abs()).all() for p in block.parameters())
 
 
+@pytest.mark.parametrize("reach", [1, 2, 3, None])
+def test_units_that_forbid_unequal_neighbours_make_ghz(reach):
+    # 2 cosh(iπ/4 (s_i − s_{i+1})) is 2 or 0; windows of up to 5 sites go by tables
+    N = 6
+    block = RBM(N, range=reach, scale=0.0, generator=seeded())
+    with torch.no_grad():
+        for i in range(N - 1):
+            block.weight[i, i], block.weight[i, i + 1] = (
+                0.25j * torch.pi,
+                -0.25j * torch.pi,
+            )
+    log_psi = block(all_configurations(N))
+    assert (log_psi.real > -torch.inf).sum() == 2
+    psi = block.vector().detach().abs()
+    torch.testing.assert_close(psi[[0, -1]], torch.full((2,), 0.5**0.5).double())
+    psi = log_psi.exp()
+    (psi[0] + psi[-1]).abs().square().div(psi.abs().square().sum()).backward()
+    assert all(torch.isfinite(p.grad.abs()).all() for p in block.parameters())
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("reach", [0, 1, 2])
+def test_tables_of_short_windows_give_the_sum_over_hidden_units(reach, real):
+    for alpha in (0.5, 1.0, 2.4):  # units at some sites, at all, several at one
+        block = RBM(7, range=reach, alpha=alpha, real=real, scale=1, generator=seeded())
+        spins = all_configurations(7).view(16, 8, 7)
+        found = block(spins)
+        weight = (block.weight * block.seen).detach().numpy()
+        fields = spins.numpy() @ weight.T + block.hidden_bias.detach().numpy()
+        visible = spins.numpy() @ block.visible_bias.detach().numpy()
+        psi = np.exp(visible) * (2 * np.cosh(fields)).prod(-1)
+        np.testing.assert_allclose(found.exp().detach(), psi, rtol=1e-11)
+
+
 def test_a_state_that_is_zero_has_no_vector():
     block = RBM(4, alpha=0.25, scale=0.0, generator=seeded())
     with torch.no_grad():
