@@ -6,14 +6,13 @@ import numpy as np
 import torch
 
 from qlib.arguments import integer_between, number_between, positive_integer
+from qlib.nas.adam import Adam
 from qlib.nas.blocks import Product
 from qlib.nas.replicas import Replicas
 from qlib.nas.tasks.renyi import entanglement_penalty
 
-LEARNING_RATE = 0.01
-BETAS = (0.9, 0.999)
+LEARNING_RATE = 0.02
 ROUNDING = 1e-16  # of an infidelity, so that its logarithm stays finite
-MOMENTS = ("exp_avg", "exp_avg_sq")
 CHECKPOINTS = 20  # scores a training takes, evenly spaced
 
 
@@ -158,7 +157,7 @@ class Training:
     def restart(self):
         """Forget the optimiser's moments and all scores; keep the weights."""
         self.step = 0
-        self.adam = torch.optim.Adam(self.replicas.parameters(), betas=BETAS)
+        self.adam = Adam(self.replicas.weights)
         self.checkpoints, self.scores = [], []
         count = len(self.replicas)
         self.score = torch.full((count,), torch.inf, dtype=torch.float64)
@@ -176,9 +175,6 @@ class Training:
                 callback(self.step, self)
 
     def _take_step(self):
-        phase = np.pi * self.step / self.steps
-        for group in self.adam.param_groups:
-            group["lr"] = self.learning_rate * 0.5 * (1 + np.cos(phase))
         batch = self.task.batch("all", self.generator, self.replicas.log_psi)
         values = self.replicas.log_psi(batch.spins)  # (R, configs)
         loss = self.task.loss(batch, values)  # (R,)
@@ -187,9 +183,12 @@ class Training:
         if self.penalty:
             excess = entanglement_penalty(values, self.task.renyi2)
             loss = loss + self.penalty * excess
-        self.adam.zero_grad()
-        loss.sum().backward()
-        self.adam.step()
+        weights = self.replicas.weights
+        gradients = torch.autograd.grad(
+            loss.sum(), list(weights.values()), allow_unused=True
+        )
+        cosine = 0.5 * (1 + np.cos(np.pi * self.step / self.steps))
+        self.adam.step(weights, gradients, self.learning_rate * cosine)
         self.step += 1
 
     @torch.no_grad()
@@ -214,32 +213,18 @@ class Training:
         """Drop all replicas but these (a list of int)."""
         if self.task.replicas > 1:
             self.task = self.task.select(indices)
-        moments = self._moments()
         self.replicas.keep(indices)
-        self._set_moments([{k: m[indices] for k, m in old.items()} for old in moments])
+        self.adam.keep(indices)
         self.score = self.score[indices]
         self.scores = [score[indices] for score in self.scores]
         self.best = {name: weight[indices] for name, weight in self.best.items()}
-
-    def _moments(self):
-        """Adam's two moments of each parameter."""
-        states = (self.adam.state[p] for p in self.replicas.parameters())
-        return [{k: state[k] for k in MOMENTS if state} for state in states]
-
-    def _set_moments(self, moments):
-        """A new Adam with these moments after as many steps."""
-        self.adam = torch.optim.Adam(self.replicas.parameters(), betas=BETAS)
-        steps = torch.tensor(float(self.step))
-        for parameter, old in zip(self.replicas.parameters(), moments, strict=True):
-            if old:
-                self.adam.state[parameter] = {"step": steps.clone(), **old}
 
     def state_dict(self):
         """All that changes, as `torch.load(weights_only=True)` takes it."""
         return {
             "step": self.step,
             "weights": self.replicas.state_dict(),
-            "moments": self._moments(),
+            "adam": self.adam.state_dict(),
             "best": self.best,
             "score": self.score,
             "scores": self.scores,
@@ -251,7 +236,7 @@ class Training:
         """Stand where `state_dict` was taken, of as many replicas."""
         self.step = state["step"]
         self.replicas.load_state_dict(state["weights"])
-        self._set_moments(state["moments"])
+        self.adam.load_state_dict(state["adam"])
         self.best, self.score = dict(state["best"]), state["score"]
         self.scores, self.checkpoints = (
             list(state["scores"]),

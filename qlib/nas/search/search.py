@@ -14,7 +14,7 @@ from qlib.nas.search.result import result
 from qlib.nas.search.study import Study
 from qlib.nas.supernet import SCHEMES as SUPERNETS
 from qlib.nas.targets import ChainTarget, Target
-from qlib.nas.tasks import Energy, FullSum
+from qlib.nas.tasks import Energy, FullSum, Sampled
 from qlib.nas.training import LEARNING_RATE, seed_list
 
 STAGES = {  # of a scheme: what yields its states, and the least budget
@@ -113,8 +113,6 @@ def task_of(target):
     if isinstance(target, PauliSum):
         return Energy(target)
     if isinstance(target, ChainTarget):
-        from qlib.nas.tasks.sampled import Sampled
-
         return Sampled(target)
     if isinstance(target, Target | Sequence):
         return FullSum(target)

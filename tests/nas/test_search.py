@@ -1,0 +1,260 @@
+import re
+from functools import partial
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+
+from qlib.entanglement import hamiltonians
+from qlib.nas.blocks import MPS, RBM, FeedForward, Product
+from qlib.nas.search import SCHEMES, all_architectures, search, task_of
+from qlib.nas.search.alone import rungs
+from qlib.nas.search.search import checked_study
+from qlib.nas.targets import seven
+from qlib.nas.tasks import Energy, FullSum
+from qlib.nas.training import train
+
+BLOCKS = {
+    "RBM": partial(RBM, 4, range=1),
+    "MPS": partial(MPS, 4, bond_dim=2),
+    "feed-forward": partial(FeedForward, 4, width=3),
+}
+SEEDS, STEPS = (0, 7), 8
+FULL = STEPS * 2 * 16  # evaluations of one architecture of two slots
+
+
+class Interrupted(Exception):
+    """What a test raises in the middle of a search."""
+
+
+@pytest.fixture(scope="module")
+def targets():
+    found = seven(4, 0)
+    return [found["critical Ising"], found["random"]]
+
+
+@pytest.fixture(scope="module")
+def everything(targets):
+    return search(targets, BLOCKS, scheme="exhaustive", seeds=SEEDS, steps=STEPS)
+
+
+@pytest.fixture(scope="module", params=SCHEMES)
+def scheme(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def found(scheme, targets):
+    return search(targets, BLOCKS, scheme=scheme, seeds=SEEDS, steps=STEPS)
+
+
+def states(result):
+    return [p for block in result.blocks for p in block.state_dict().values()]
+
+
+def test_architectures_are_multisets_of_names():
+    """K + S − 1 over S of them, whatever the order of the names."""
+    assert len(all_architectures("abcdef", 2)) == 21
+    assert all_architectures("ba", 2) == [("a", "a"), ("a", "b"), ("b", "b")]
+    assert len(all_architectures("abcd", 3)) == 20
+
+
+def test_a_pick_scores_what_it_scores_when_trained_alone(found, targets, everything):
+    for s in range(2):
+        for t in range(2):
+            architecture = found.architectures[s][t]
+            alone = everything.table[architecture][s, t]
+            assert found.score[s, t] == pytest.approx(alone, rel=1e-6)
+
+    def build(*, generator):
+        return Product([BLOCKS[n](generator=generator) for n in architecture])
+
+    again = train(build, FullSum(targets[1]), seeds=SEEDS[1], steps=STEPS)
+    assert again.score[0, 0] == pytest.approx(found.score[1, 1], rel=1e-6)
+
+
+def test_the_blocks_that_come_back_are_the_states_that_were_scored(found, targets):
+    for place, block in enumerate(found.blocks):
+        overlap = np.vdot(targets[place % 2].vector, block.vector().detach().numpy())
+        score = found.score.ravel()[place]
+        assert 1 - abs(overlap) ** 2 == pytest.approx(score, abs=1e-12)
+
+
+def test_no_pick_beats_the_exhaustive_one(found, everything):
+    regret = found.regret(everything)
+    assert regret.shape == (2, 2)
+    assert (regret > -1e-6).all()
+    assert (everything.regret(everything) == 0).all()
+    least = np.min(list(everything.table.values()), axis=0)
+    np.testing.assert_array_equal(everything.score, least)
+
+
+def test_the_budget_is_kept_and_one_below_the_least_is_refused(scheme, targets):
+    given = {"scheme": scheme, "seeds": 0, "steps": STEPS}
+    with pytest.raises(ValueError, match=r"^budget: got 10; allowed: at") as refusal:
+        search(targets[0], BLOCKS, budget=10, **given)
+    least = int(re.search(r"at least (\d+)", str(refusal.value))[1])
+    assert search(targets[0], BLOCKS, budget=least, **given).evaluations <= least
+    with pytest.raises(ValueError, match=r"^budget: got"):
+        search(targets[0], BLOCKS, budget=least - 1, **given)
+    more = search(targets[0], BLOCKS, budget=6 * FULL + 5, **given)
+    assert least <= more.evaluations <= 6 * FULL + 5
+
+
+def test_an_interrupted_search_resumes_to_the_same_result(
+    scheme, found, targets, tmp_path
+):
+    interruption = 2 if found.supernet_score is None else 1  # each inside the search
+    stages = []
+
+    def interrupt(stage, _):
+        stages.append(stage)
+        if stage == interruption:
+            raise Interrupted
+
+    given = {"scheme": scheme, "seeds": SEEDS, "steps": STEPS, "folder": tmp_path}
+    with pytest.raises(Interrupted):
+        search(targets, BLOCKS, callback=interrupt, **given)
+    resumed = search(
+        targets, BLOCKS, callback=lambda stage, _: stages.append(stage), **given
+    )
+    assert stages == list(range(1, len(stages) + 1))
+    assert resumed.architectures == found.architectures
+    assert resumed.evaluations == found.evaluations
+    for first, second in zip(states(found), states(resumed), strict=True):
+        assert torch.equal(first, second)
+    for name in ("score", "supernet_score", "gap"):
+        np.testing.assert_array_equal(getattr(resumed, name), getattr(found, name))
+    assert resumed.table.keys() == found.table.keys()
+    for architecture, scores in found.table.items():
+        np.testing.assert_array_equal(resumed.table[architecture], scores)
+    again = search(targets, BLOCKS, callback=interrupt, **given)  # finished: no stage
+    np.testing.assert_array_equal(again.score, found.score)
+
+
+def test_a_folder_serves_many_searches_and_takes_none_for_another(targets, tmp_path):
+    given = {"scheme": "random", "steps": 3, "budget": 96, "folder": tmp_path}
+    wider = {**BLOCKS, "MPS": partial(MPS, 4, bond_dim=3)}
+    variants = [
+        (targets[0], BLOCKS, {}),
+        (targets[1], BLOCKS, {}),
+        (targets[0], wider, {}),
+        (targets[0], BLOCKS, {"seeds": 1}),
+        (targets[0], BLOCKS, {"learning_rate": 0.03}),
+        (targets[0], BLOCKS, {"penalty": 0.1}),
+        (targets[0], BLOCKS, {"slots": 1}),
+    ]
+    for target, blocks, more in variants:
+        stages = []
+        stored = search(
+            target,
+            blocks,
+            callback=lambda stage, _, to=stages: to.append(stage),
+            **{**given, **more},
+        )
+        alone = search(target, blocks, **{**given, **more, "folder": None})
+        assert stages
+        np.testing.assert_array_equal(stored.score, alone.score)
+    assert len(list(tmp_path.iterdir())) == len(variants)
+
+
+def test_rungs_halve_and_cost_the_budget(targets):
+    """21 architectures: 21, 11, 6, 3, 2, 1, equal shares, at most the budget."""
+    names = dict.fromkeys("abcdef", BLOCKS["MPS"])
+    budget = 5 * 400 * 32
+    given = {"seeds": 0, "slots": 2, "penalty": 0.0, "learning_rate": 0.01}
+    study = checked_study(
+        targets, names, "successive_halving", budget, steps=400, **given
+    )
+    counts, stops = zip(*rungs(study), strict=True)
+    assert counts == (21, 11, 6, 3, 2, 1)
+    assert stops[-1] == 400
+    assert list(stops) == sorted(stops)
+    costs = np.array(counts) * np.diff([0, *stops])
+    assert 0.95 * 2000 <= costs.sum() <= 2000
+    assert np.ptp(costs[:4]) <= 21
+
+
+def test_halving_goes_on_with_the_better_half_of_each_replica(targets):
+    found = search(targets, BLOCKS, seeds=SEEDS, steps=STEPS, budget=4 * FULL)
+    for before, after in zip(found.history, found.history[1:], strict=False):
+        for replica in np.ndindex(2, 2):
+            old, new = (
+                {a: scores[replica] for a, scores in rung["scores"].items()}
+                for rung in (before, after)
+            )
+            alive = {a for a, score in new.items() if np.isfinite(score)}
+            ranked = sorted((a for a in old if np.isfinite(old[a])), key=old.get)
+            assert alive == set(ranked[: len(alive)])
+    assert [rung["steps"] for rung in found.history][-1] == STEPS
+
+
+def test_one_target_gives_one_number_a_seed(targets, scheme):
+    found = search(targets[0], BLOCKS, scheme=scheme, seeds=SEEDS, steps=3)
+    assert found.score.shape == (2,)
+    assert len(found.architectures) == 2
+    assert all(name in BLOCKS for pick in found.architectures for name in pick)
+    assert (found.gap is None) == (found.supernet_score is None)
+
+
+def test_a_supernet_and_its_pick_alone_differ_by_the_gap(found):
+    if found.gap is None:
+        pytest.skip("no supernet")
+    ratio = found.supernet_score / found.score
+    np.testing.assert_allclose(10**found.gap, ratio, rtol=1e-9)
+
+
+def test_a_hamiltonian_is_searched_for_its_ground_state():
+    hamiltonian = hamiltonians.tfim(4)
+    assert isinstance(task_of(hamiltonian), Energy)
+    found = search(hamiltonian, BLOCKS, seeds=0, steps=60, slots=1)
+    assert -1e-12 < found.score[0] < 0.1
+
+
+def test_seconds_are_those_of_the_clock_with_those_before_the_interruption(
+    targets, tmp_path
+):
+    ticks = count(0, 10)
+    given = {
+        "scheme": "random",
+        "steps": 2,
+        "folder": tmp_path,
+        "clock": lambda: next(ticks),
+    }
+
+    def interrupt(*_):
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        search(targets[0], BLOCKS, callback=interrupt, **given)
+    found = search(targets[0], BLOCKS, **given)
+    assert found.seconds == 60  # six stages of ten
+    assert search(targets[0], BLOCKS, scheme="random", steps=2).seconds is None
+
+
+def test_bad_arguments_are_refused_by_name(targets, everything):
+    refused = [
+        ({"scheme": "annealing"}, "scheme: got 'annealing'; allowed: darts, gumbel"),
+        ({"slots": 0}, "slots: got 0"),
+        ({"steps": 0}, "steps: got 0"),
+        ({"seeds": []}, "seeds: got"),
+        ({"budget": 0}, "budget: got 0"),
+        ({"penalty": -1}, "penalty: got -1"),
+        ({"learning_rate": 0}, "learning_rate: got 0"),
+        ({"blocks": {}}, "blocks: got {}"),
+        (
+            {"blocks": {"MPS": partial(MPS, 6)}},
+            "blocks: got MPS of 6 sites; allowed: 4",
+        ),
+        ({"blocks": {"MPS": "MPS"}}, "blocks: got 'MPS': 'MPS'"),
+        ({"target": 3.0}, "target: got float"),
+    ]
+    for given, message in refused:
+        with pytest.raises(ValueError, match=f"^{message}"):
+            search(**{"target": targets[0], "blocks": BLOCKS, **given})
+    single = search(targets[0], BLOCKS, scheme="random", steps=2)
+    with pytest.raises(ValueError, match=r"^exhaustive: got a result of random"):
+        everything.regret(single)
+    with pytest.raises(ValueError, match=r"^exhaustive: got shape \(2, 2\)"):
+        single.regret(everything)

@@ -1,0 +1,189 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from qlib.nas.blocks import MPS, RBM, FeedForward
+from qlib.nas.screen import screen
+from qlib.nas.targets import Target, seven
+from qlib.nas.tasks import Energy, FullSum
+from qlib.nas.training import Training, train
+
+BUILDS = {
+    "RBM": partial(RBM, 4),
+    "MPS": partial(MPS, 4, bond_dim=2),
+    "feed-forward": partial(FeedForward, 4, width=4),
+}
+
+
+@pytest.fixture(scope="module")
+def targets():
+    return seven(4, 0)
+
+
+@pytest.fixture(params=BUILDS.values(), ids=BUILDS)
+def build(request):
+    return request.param
+
+
+def test_matrix_products_meet_the_bound_of_the_rainbow_chain():
+    """Eight sites, 16 equal Schmidt weights at the half cut: 1 − χ/16 at best."""
+    target = seven(8, 0)["rainbow"]
+    for bond_dim in (1, 2, 3, 4):
+        build = partial(MPS, 8, bond_dim=bond_dim)
+        score = train(
+            build, FullSum(target), seeds=2, steps=50, learning_rate=0.3
+        ).score
+        bound = screen(target.spectra(), build(generator=torch.Generator()))
+        assert bound == pytest.approx(1 - bond_dim / 16, abs=1e-12)
+        assert bound - 1e-12 <= score.min() <= bound + 1e-2
+
+
+def test_scores_are_infidelities_of_the_blocks_that_come_back(build, targets):
+    chosen = [targets["critical Ising"], targets["GHZ"]]
+    found = train(build, FullSum(chosen), seeds=[5, 6], steps=40)
+    assert found.score.shape == (2, 2)
+    for s in range(2):
+        for t, target in enumerate(chosen):
+            psi = found.block(s, t).vector().detach().numpy()
+            infidelity = 1 - abs(np.vdot(target.vector, psi)) ** 2
+            assert found.score[s, t] == pytest.approx(infidelity, abs=1e-12)
+            np.testing.assert_allclose(found.vectors()[s, t].numpy(), psi, atol=1e-12)
+
+
+def test_training_helps_and_the_score_is_the_least_of_the_checkpoints(build, targets):
+    task = FullSum(list(targets.values()))
+    first = train(build, task, seeds=1, steps=1, learning_rate=1e-12)
+    found = train(build, task, seeds=1, steps=100)
+    assert (found.score < first.score).all()
+    np.testing.assert_array_equal(found.score, found.scores.min(axis=0))
+    assert found.checkpoints.tolist() == list(range(5, 101, 5))
+    assert found.scores.shape == (20, 1, 7)
+
+
+def test_a_replica_does_not_see_the_others(build, targets):
+    chosen = [targets["cluster"], targets["random"]]
+    together = train(build, FullSum(chosen), seeds=[5, 6], steps=20)
+    alone = train(build, FullSum(chosen[1]), seeds=6, steps=20)
+    assert together.score[1, 1] == pytest.approx(alone.score[0, 0], rel=1e-6)
+
+
+def test_one_seed_gives_one_result(build, targets):
+    task = FullSum(targets["random"])
+    first, again, other = (
+        train(build, task, seeds=s, steps=10).vectors() for s in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_evaluations_are_blocks_times_configurations_times_steps(targets):
+    found = train(BUILDS["MPS"], FullSum(list(targets.values())), seeds=0, steps=7)
+    assert found.evaluations == 7 * 16
+
+
+def test_an_energy_approaches_the_ground_state_from_above(targets):
+    target = targets["critical Ising"]
+    found = train(
+        partial(RBM, 4, real=True), Energy(target.hamiltonian), seeds=0, steps=200
+    )
+    assert -1e-12 < found.score[0, 0] < 1e-3
+
+
+def test_the_penalty_draws_the_entropies_to_those_of_the_target(targets):
+    """With a weight so large that the infidelity does not count."""
+    target = targets["critical Ising"]
+    errors = {}
+    for penalty in (0.0, 1e6):
+        given = {"steps": 60, "learning_rate": 0.1, "penalty": penalty}
+        training = Training(BUILDS["MPS"], FullSum(target), seeds=[0], **given)
+        training.advance(5 if penalty == 0 else 60)
+        reached = Target("reached", training.replicas.vectors()[0].numpy())
+        errors[penalty] = abs(reached.renyi2() - target.renyi2()).max()
+    assert errors[0.0] > 0.1
+    assert errors[1e6] < 1e-2
+
+
+def test_a_training_goes_on_from_the_weights_it_is_given(targets):
+    task = FullSum(targets["random"])
+    first = train(BUILDS["MPS"], task, seeds=[0, 1], steps=30)
+    second = train(BUILDS["MPS"], task, seeds=[0, 1], steps=30, start=first)
+    assert (second.score < first.score).all()
+    still = train(
+        BUILDS["MPS"], task, seeds=[0, 1], steps=1, start=first, learning_rate=1e-12
+    )
+    np.testing.assert_allclose(still.score, first.score, rtol=1e-8)
+
+
+def test_a_training_that_stopped_and_was_stored_goes_on_bitwise(tmp_path, targets):
+    def training():
+        task = FullSum([targets["random"], targets["GHZ"]])
+        return Training(BUILDS["RBM"], task, seeds=[1, 2], steps=30)
+
+    through, stopped, resumed = training(), training(), training()
+    through.advance(30)
+    stopped.advance(13)
+    torch.save(stopped.state_dict(), tmp_path / "state.pt")
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    resumed.advance(30)
+    assert torch.equal(through.score, resumed.score)
+    for name, weight in through.replicas.weights.items():
+        assert torch.equal(weight, resumed.replicas.weights[name])
+
+
+def test_replicas_that_stay_are_not_touched_by_those_that_leave(targets):
+    task = FullSum([targets["random"], targets["GHZ"], targets["cluster"]])
+    both = [Training(BUILDS["MPS"], task, seeds=[1, 2, 3], steps=30) for _ in range(2)]
+    for training in both:
+        training.advance(10)
+    both[1].keep([2, 0])
+    for training in both:
+        training.advance(30)
+    kept = both[0].score[[2, 0]]
+    torch.testing.assert_close(both[1].score, kept, rtol=1e-6, atol=1e-12)
+
+
+class Diverging(RBM):
+    """An RBM that is no number when its first weight exceeds one."""
+
+    def log_amplitude(self, spins):
+        first = self.weight[0, 0].real
+        return super().log_amplitude(spins) + torch.where(first > 1, torch.nan, 0.0)
+
+
+def test_a_replica_that_diverges_keeps_its_best_and_spoils_no_other(targets):
+    def build(*, generator):
+        block = Diverging(4, generator=generator)
+        seed = generator.initial_seed()
+        block.weight.data[0, 0] = 0.99 if seed == 0 else 0.0
+        return block
+
+    task = FullSum(targets["random"])
+    found = train(build, task, seeds=[0, 1], steps=60, learning_rate=0.02)
+    assert found.scores[-1, 0] == 1 > found.score[0, 0]
+    assert np.isfinite(found.score).all()
+    assert np.isfinite(found.scores[:, 1]).all()
+    assert found.block(0).vector().isfinite().all()
+
+
+def test_bad_arguments_are_refused_by_name(targets):
+    build, task = BUILDS["MPS"], FullSum(targets["random"])
+    for name, value in {
+        "steps": 0,
+        "learning_rate": 0.0,
+        "penalty": -1.0,
+        "seeds": [],
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name}: got"):
+            train(build, task, **{"seeds": 0, name: value})
+    with pytest.raises(ValueError, match=r"^seeds: got -1"):
+        train(build, task, seeds=[0, -1])
+    with pytest.raises(ValueError, match=r"^build: got a block of 6 sites; allowed: 4"):
+        train(partial(MPS, 6), task, seeds=0)
+    energy = Energy(targets["critical Ising"].hamiltonian)
+    with pytest.raises(ValueError, match=r"^penalty: got 1\.0; allowed: 0"):
+        train(build, energy, seeds=0, penalty=1.0)
+    two = FullSum([targets["random"], targets["GHZ"]])
+    with pytest.raises(ValueError, match=r"^task: got 2 targets"):
+        Training(build, two, seeds=[0, 1, 2], steps=3)
