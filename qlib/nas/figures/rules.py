@@ -20,6 +20,7 @@ TARGETS = {
     "ground states": ("#0072B2", "o"),
     "states by formula": ("#D55E00", "^"),
 }
+NO_RULE = ("best on average", BASELINE, CHANCE)
 DIMMED = "#8a9099"
 
 
@@ -136,7 +137,7 @@ def regrets(families, sizes, noise, null=None):
 
 def _shuffles(ax, names, families, null):
     for row, name in enumerate(names):
-        if name == BASELINE:
+        if name not in null.names:
             continue
         _point(ax, families[name].gain(families[BASELINE]), row - 0.14, name)
         left = null.left(name)
@@ -144,10 +145,9 @@ def _shuffles(ax, names, families, null):
         ax.plot(left.value, row + 0.14, color=DIMMED, marker="x", ms=5)
     ax.plot([], [], color=DIMMED, marker="x", lw=4, alpha=0.45, label="shuffled")
     ax.axvline(0, color=DIMMED, lw=1, ls=(0, (6, 4)), zorder=0)
-    ax.set_xlabel("gain over the best block on average, decades")
-    own = [name for name in null.names if name != CHANCE]
-    better = [name for name in own if null.chance(name) < 0.05]
-    says = f"{len(better)} of {len(own)} gain more than shuffled ones, p < 0.05"
+    ax.set_xlabel("gain over one block, decades")
+    better = [name for name in null.names if null.chance(name) < 0.05]
+    says = f"{len(better)} of {len(null.names)} gain more than shuffled ones, p < 0.05"
     ax.set_title(says, fontsize=9.5)
 
 
@@ -314,7 +314,7 @@ def _write(ax, row, column, text, ink):
 def _kind(name):
     if name in RULES:
         return "declared"
-    return "no rule" if name in (BASELINE, CHANCE) else "fitted"
+    return "no rule" if name in NO_RULE else "fitted"
 
 
 def _point(ax, one, height, name, *, filled=True):
@@ -332,7 +332,7 @@ def _point(ax, one, height, name, *, filled=True):
 
 def _who_wins(scored):
     """The least regret of any rule beside that of the best block on average."""
-    rules = [name for name in scored if name not in (BASELINE, CHANCE)]
+    rules = [name for name in scored if name not in NO_RULE]
     best = min(rules, key=lambda name: scored[name].mean.value)
     paid, base = scored[best].mean.value, scored[BASELINE].mean.value
     return f"Best rule, “{best}”: {paid:.2f}; one block: {base:.2f} decades"

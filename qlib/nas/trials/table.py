@@ -10,7 +10,7 @@ from qlib.nas.rules.profile import FEATURES
 from qlib.nas.rules.rules import ALL, SHORTEST
 
 RESAMPLES = 2000
-TREES = 50
+TREES = 30
 LAW = 0.25  # bits a site: growth above it is called a volume law, as in rules.growth
 
 
@@ -30,8 +30,8 @@ class Reading(NamedTuple):
         Mean worth of targets with growth above 0.25 bits a site less that of the rest.
     explained : dict
         "entanglement", "basis", "both": share of the variance of log infidelity that
-        a forest explains on families held out, mean over blocks; below 0 it does worse
-        than the mean of all.
+        a forest explains on families held out, variances summed over blocks; below 0
+        it does worse than the mean of each block.
     """
 
     growth: np.ndarray
@@ -76,7 +76,7 @@ def reading(table, *, rng=0):
 
 
 def _explained(inputs, table, rng):
-    """R² of log infidelity on families held out, blocks averaged, with its interval."""
+    """R² of log infidelity on families held out, with its interval."""
     from sklearn.ensemble import RandomForestRegressor
 
     predicted = np.empty(table.score.shape)
@@ -89,7 +89,7 @@ def _explained(inputs, table, rng):
 
     def share(rows):
         spread = (table.score[rows] - table.score[rows].mean(0)) ** 2
-        return float(np.mean(1 - wrong[rows].sum(0) / spread.sum(0)))
+        return float(1 - wrong[rows].sum() / spread.sum())
 
     return _resampled(share, table.families, rng)
 
