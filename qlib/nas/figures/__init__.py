@@ -5,6 +5,7 @@ caption. Titles state what the drawn data say.
 """
 
 from qlib.nas.figures.energies import energies
+from qlib.nas.figures.long_chain import long_chain
 from qlib.nas.figures.solo import solo
 
-__all__ = ["energies", "solo"]
+__all__ = ["energies", "long_chain", "solo"]

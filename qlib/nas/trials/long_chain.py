@@ -1,0 +1,430 @@
+"""A long Ising chain from end to end: forecast, screen, search, sampled training, VMC.
+
+Nothing of the long chain is diagonalised before it is needed: its entanglement is
+forecast from 16 sites and fewer, the forecast screens the candidates, a search on
+samples of the target picks one. What was picked is then measured by samples, beside
+free fermions, which are exact, DMRG, and an architecture fixed beforehand.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qlib.arguments import number_between
+from qlib.entanglement import freefermions, hamiltonians
+from qlib.entanglement.dmrg import dmrg
+from qlib.intervals import Estimate
+from qlib.nas.blocks import Product
+from qlib.nas.screen import screen, smallest_bond_dim, smallest_hidden, smallest_range
+from qlib.nas.search import search
+from qlib.nas.targets import ChainTarget
+from qlib.nas.tasks import Sampled
+from qlib.nas.training import train
+from qlib.nas.trials.forecast import SIZES, Forecast, forecast
+from qlib.nas.vmc.estimates import blocked
+from qlib.nas.vmc.ground_state import ground_state
+from qlib.nas.vmc.local_energy import LocalEnergy
+from qlib.nas.vmc.renyi import swap_renyi2
+
+WANTED = 1e-2  # infidelity a candidate is to be able to reach
+FIXED = "RBM, all sites"  # what is trained without a search: Carleo and Troyer's
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """The chain, its exact answers, and its target.
+
+    Attributes
+    ----------
+    field : float
+        h, of J = 1.
+    states : dict
+        Size to exact ground state at 4, 8 and 16 sites.
+    target : ChainTarget
+        By DMRG.
+    energy : float
+        Exact.
+    spectra : list of N − 1 arrays
+        Exact Schmidt probabilities, the 64 largest, summing to one.
+    entropy, renyi2 : (N − 1,) arrays
+        Exact, nats.
+    dmrg_seconds : float
+    """
+
+    field: float
+    states: dict
+    target: ChainTarget
+    energy: float
+    spectra: list
+    entropy: np.ndarray
+    renyi2: np.ndarray
+    dmrg_seconds: float
+
+    @property
+    def num_sites(self):
+        """N."""
+        return self.target.num_sites
+
+
+def chain(field, *, num_sites=64, bond_dim=24, clock):
+    """The open Ising chain in a transverse field and what is known of it.
+
+    Parameters
+    ----------
+    field : float
+        h ≥ 1 = J: one ground state.
+    num_sites : int, optional
+        64 unless given.
+    bond_dim : int, optional
+        Of DMRG; 24 unless given.
+    clock : callable
+        Seconds.
+
+    Returns
+    -------
+    Chain
+    """
+    field = number_between("field", field, 1, np.inf)
+    H = hamiltonians.tfim(num_sites, field=field)
+    exact = freefermions.ground_state(H)
+    cuts = range(1, num_sites)
+    spectra = [exact.schmidt_probabilities(cut) for cut in cuts]
+    features = [exact.features(cut) for cut in cuts]
+    began = clock()
+    found = dmrg(H, max_bond_dim=bond_dim)
+    seconds = clock() - began
+    smaller = {n: hamiltonians.tfim(n, field=field) for n in SIZES}
+    name = f"Ising, h = {field:g}, {num_sites} sites"
+    return Chain(
+        field,
+        {n: freefermions.ground_state(one) for n, one in smaller.items()},
+        ChainTarget(found.mps, name, H, found.energy),
+        exact.energy,
+        [p / p.sum() for p in spectra],
+        np.array([one.entropy for one in features]),
+        np.array([one.renyi2 for one in features]),
+        seconds,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Screened:
+    """What forecast and exact spectra say of candidates.
+
+    Attributes
+    ----------
+    forecast : Forecast
+    bounds : dict
+        Candidate to (forecast, exact) bound on its infidelity.
+    settings : dict
+        "bond dimension", "range", "hidden units", each to a dict: infidelity to
+        (forecast, exact) least setting that could reach it.
+    """
+
+    forecast: Forecast
+    bounds: dict
+    settings: dict
+
+    def kept(self, wanted=WANTED, *, exact=False):
+        """Candidates whose bound is at most `wanted`."""
+        return [
+            name for name, bounds in self.bounds.items() if bounds[int(exact)] <= wanted
+        ]
+
+
+def screened(chain, blocks, predictor, *, infidelities=(1e-2, 1e-4, 1e-6)):
+    """Screen candidates by forecast spectra, and by exact ones.
+
+    Parameters
+    ----------
+    chain : Chain
+    blocks : dict
+        As by `candidates`.
+    predictor
+        Fitted, as `forecast` takes it.
+    infidelities : sequence of float, optional
+
+    Returns
+    -------
+    Screened
+    """
+    told = forecast(chain.states, chain.num_sites, predictor)
+    both = told.spectra(), chain.spectra
+    built = {
+        name: build(generator=torch.Generator().manual_seed(0))
+        for name, build in blocks.items()
+    }
+    rules = {
+        "bond dimension": smallest_bond_dim,
+        "range": smallest_range,
+        "hidden units": smallest_hidden,
+    }
+    return Screened(
+        told,
+        {name: tuple(screen(p, one) for p in both) for name, one in built.items()},
+        {
+            name: {
+                wanted: tuple(rule(p, wanted) for p in both) for wanted in infidelities
+            }
+            for name, rule in rules.items()
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """A state that was reached, beside the exact ground state.
+
+    Attributes
+    ----------
+    name : str
+    energy_error : Estimate
+        (E − E0) / |E0|, 95 %.
+    renyi2, low, high : (cuts,) arrays
+        Nats, and ends of the 95 % interval.
+    reliable : (cuts,) bool array
+        See `swap_renyi2`.
+    infidelity : float or None
+        With the target, from fresh samples of both.
+    seconds : float
+        To reach it.
+    evaluations : int or None
+    """
+
+    name: str
+    energy_error: Estimate
+    renyi2: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    reliable: np.ndarray
+    infidelity: float | None
+    seconds: float
+    evaluations: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A long chain from end to end.
+
+    Attributes
+    ----------
+    chain : Chain
+    screened : Screened
+    searches : dict
+        "forecast" and "exact" to the `SearchResult` among the candidates that these
+        spectra keep: one and the same where they keep the same.
+    cuts : (cuts,) int array
+        Where R₂ was measured.
+    reached : list of Reached
+        "DMRG", "search", "fixed", "search, then VMC", "fixed, then VMC".
+    """
+
+    chain: Chain
+    screened: Screened
+    searches: dict
+    cuts: np.ndarray
+    reached: list
+
+    @property
+    def search(self):
+        """The search that the forecast led to."""
+        return self.searches["forecast"]
+
+    def state(self, name):
+        """The `Reached` of a name."""
+        return next(one for one in self.reached if one.name == name)
+
+
+def end_to_end(
+    chain,
+    blocks,
+    predictor,
+    *,
+    wanted=WANTED,
+    steps=300,
+    trainings=3,
+    samples=128,
+    proposals=4,
+    seed=0,
+    vmc_steps=30,
+    vmc_samples=512,
+    measured_samples=1024,
+    clock,
+):
+    """Forecast, screen, search, train, measure, improve by VMC, and measure again.
+
+    Parameters
+    ----------
+    chain : Chain
+    blocks : dict
+        Candidates, `FIXED` among them.
+    predictor
+        Fitted, as `forecast` takes it.
+    wanted : float, optional
+        Infidelity that candidates are to be able to reach; 0.01 unless given.
+    steps : int, optional
+        Of training an architecture alone; 300 unless given.
+    trainings : int, optional
+        How many of these the search may cost, its own last one included; the fixed
+        architecture is trained for as many steps as cost the same.
+    samples, proposals : int, optional
+        Of `Sampled`.
+    seed : int, optional
+    vmc_steps, vmc_samples : int, optional
+        Of `vmc.ground_state`, from the trained states.
+    measured_samples : int, optional
+        Of either state, behind energies, R₂ and infidelities.
+    clock : callable
+        Seconds.
+
+    Returns
+    -------
+    Found
+
+    Raises
+    ------
+    ValueError
+        If `FIXED` is not among the blocks, or no candidate can reach `wanted`.
+    """
+    if FIXED not in blocks:
+        raise ValueError(f"blocks: got {list(blocks)}; allowed: {FIXED} among them")
+    task = Sampled(chain.target, samples=samples, proposals=proposals, seed=seed)
+    screens = screened(chain, blocks, predictor)
+    shared = {"slots": 1, "steps": steps, "seeds": [seed], "clock": clock}
+    shared["budget"] = trainings * steps * task.cost("all")
+    searches = {}
+    for place, kind in enumerate(("forecast", "exact")):
+        names = screens.kept(wanted, exact=bool(place))
+        if not names:
+            least = min(bounds[place] for bounds in screens.bounds.values())
+            raise ValueError(f"wanted: got {wanted}; allowed: at least {least:.3g}")
+        if place and names == screens.kept(wanted):
+            searches[kind] = searches["forecast"]
+            continue
+        searches[kind] = search(task, {name: blocks[name] for name in names}, **shared)
+    picked = searches["forecast"]
+    began = clock()
+    more = picked.evaluations // task.cost("all")
+    fixed = train(blocks[FIXED], task, seeds=[seed], steps=more)
+    spent = clock() - began
+    reached = [_by_dmrg(chain, _cuts(chain))]
+    rest = {"chain": chain, "samples": measured_samples, "seed": seed}
+    starts = {
+        "search": (_alone(picked.blocks[0]), picked.seconds, picked.evaluations),
+        "fixed": (fixed.block(), spent, fixed.evaluations),
+    }
+    for name, (block, seconds, evaluations) in starts.items():
+        reached.append(measured(name, block, seconds, evaluations, **rest))
+    settings = {"steps": vmc_steps, "samples": vmc_samples, "clock": clock}
+    for name, (block, seconds, evaluations) in starts.items():
+        generator = torch.Generator().manual_seed(seed)
+        H = chain.target.hamiltonian
+        after = ground_state(H, block, generator=generator, **settings)
+        seconds, evaluations = seconds + after.seconds, evaluations + after.evaluations
+        then = f"{name}, then VMC"
+        reached.append(measured(then, after.block, seconds, evaluations, **rest))
+    return Found(chain, screens, searches, _cuts(chain), reached)
+
+
+def measured(name, block, seconds, evaluations, *, chain, samples, seed):
+    """Energy, R₂ and infidelity of a block, from chains that start on the target.
+
+    Two proposals a site take the chains from |phi|² to |psi|².
+
+    Returns
+    -------
+    Reached
+    """
+    count = 2 * chain.num_sites
+    task = Sampled(
+        chain.target,
+        samples=samples,
+        proposals=count,
+        pool=4 * samples,
+        seed=seed + 1,
+    )
+    generator = torch.Generator().manual_seed(seed + 1)
+    block = block.requires_grad_(False)
+    batch = task.batch("all", generator, block)
+    infidelity = float(task.score(batch, block(batch.spins)))
+    spins = batch.spins[samples:]  # of psi
+    energies = LocalEnergy(chain.target.hamiltonian)(block, spins).real
+    mean = blocked(energies[:, None]).interval()
+    error = Estimate(*((e - chain.energy) / abs(chain.energy) for e in mean))
+    cuts = _cuts(chain)
+    swap = swap_renyi2(block, *spins[: samples // 2 * 2].chunk(2), cuts=cuts)
+    low, high = swap.interval()
+    return Reached(
+        name,
+        error,
+        swap.value,
+        low,
+        high,
+        swap.reliable,
+        infidelity,
+        seconds,
+        evaluations,
+    )
+
+
+def _by_dmrg(chain, cuts):
+    """The `Reached` of DMRG, without errors of sampling."""
+    error = (chain.target.energy - chain.energy) / abs(chain.energy)
+    renyi2 = chain.target.renyi2()[cuts - 1]
+    exactly = np.ones(len(cuts), bool)
+    return Reached(
+        "DMRG",
+        Estimate(error, error, error),
+        renyi2,
+        renyi2,
+        renyi2,
+        exactly,
+        None,
+        chain.dmrg_seconds,
+        None,
+    )
+
+
+def _cuts(chain):
+    """An eighth, a quarter and the half of the chain."""
+    return np.array([chain.num_sites // part for part in (8, 4, 2)])
+
+
+def _alone(block):
+    """The one block of a product of one: Monte Carlo knows short cuts for some."""
+    if isinstance(block, Product) and len(block.blocks) == 1 and not block.marshall:
+        return block.blocks[0]
+    return block
+
+
+def rows(found):
+    """Rows (metric, value, labels) of one chain; seconds are `Reached.seconds`.
+
+    Parameters
+    ----------
+    found : Found
+    """
+    chain, told = found.chain, found.screened.forecast
+    where = {"field": chain.field, "sites": chain.num_sites}
+    half = chain.num_sites // 2 - 1
+    yield "entropy forecast, nats", told.entropy.value, where
+    yield "entropy, nats", chain.entropy[half], where
+    for name, value in told.baselines.items():
+        yield "entropy forecast, nats", value, where | {"method": name}
+    for setting, least in found.screened.settings.items():
+        for infidelity, pair in least.items():
+            for spectra, value in zip(("forecast", "exact"), pair, strict=True):
+                if value is not None:
+                    labels = {"infidelity": infidelity, "spectra": spectra}
+                    yield f"least {setting}", value, where | labels
+    for one in found.reached:
+        labels = where | {"state": one.name}
+        yield "relative error of the energy", one.energy_error.value, labels
+        if one.infidelity is not None:
+            yield "infidelity, sampled", one.infidelity, labels
+        errors = one.renyi2 - chain.renyi2[found.cuts - 1]
+        if np.isfinite(errors[-1]):
+            yield "error of R2 at the half chain, nats", errors[-1], labels
+        if one.evaluations is not None:
+            yield "evaluations", one.evaluations, labels
