@@ -12,6 +12,8 @@ from qlib.entanglement.pauli import PauliSum
 from qlib.nas.blocks import MPS, RBM, FeedForward
 from qlib.nas.figures.solo import solo as drawn
 from qlib.nas.targets import seven
+from qlib.nas.tasks import FullSum
+from qlib.nas.training import train
 from qlib.nas.trials.solo import bipartite, solo
 
 FEED_FORWARD = {"feed-forward": partial(FeedForward, 4, width=4)}
@@ -51,6 +53,15 @@ def test_positive_blocks_need_marshalls_signs_on_the_antiferromagnet():
     found = solo({"Heisenberg": target}, blocks, seeds=(0,), steps=60)
     assert found.infidelity.min() >= 1 - most - 1e-12
     assert found.ruled["Heisenberg"].max() < 1 - most
+
+
+def test_signs_on_the_target_are_signs_on_the_block(found):
+    task = FullSum(seven(4, 0)["Heisenberg"])
+    build = partial(MPS, 4, bond_dim=2, marshall=True)
+    turned = train(build, task, seeds=(0, 1), steps=20)
+    place = found.blocks.index("MPS")
+    runs = found.ruled["Heisenberg"][place]
+    np.testing.assert_allclose(runs, turned.score[:, 0], rtol=1e-7)
 
 
 @pytest.mark.parametrize(

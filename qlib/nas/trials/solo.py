@@ -1,13 +1,13 @@
 """Every block alone on every target, beside the bound that entanglement sets."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 
-from qlib.nas.blocks import Product
 from qlib.nas.screen import screen
+from qlib.nas.spins import all_configurations
+from qlib.nas.targets import Target
 from qlib.nas.tasks import FullSum
 from qlib.nas.training import train
 
@@ -120,38 +120,46 @@ def solo(targets, blocks, *, seeds, steps, callback=None):
 
     Notes
     -----
-    All targets and seeds of a block are trained at once. Cost: blocks × targets ×
-    seeds × steps × 2^N evaluations, and those of the sign-ruled forms.
+    All targets and seeds of a block are trained at once. The sign rule is taken to the
+    target, which is the same: it is diagonal and real. Cost: blocks × (targets + those
+    with the rule) × seeds × steps × 2^N evaluations.
     """
     if not blocks:
         raise ValueError("blocks: got none; allowed: at least one")
-    task = FullSum(list(targets.values()))
     signed = [name for name, one in targets.items() if bipartite(one.hamiltonian)]
-    infidelity, bound, parameters, ruled = [], [], [], {name: [] for name in signed}
+    asked = [*targets.values(), *(_without_signs(targets[name]) for name in signed)]
+    task = FullSum(asked)
+    runs, bound, parameters = [], [], []
     for done, (name, build) in enumerate(blocks.items(), start=1):
         block = build(generator=torch.Generator().manual_seed(0))
         parameters.append(block.num_parameters)
         bound.append([screen(one.spectra(), block) for one in targets.values()])
         trained = train(build, task, seeds=seeds, steps=steps)
-        infidelity.append(trained.score.T)  # (targets, seeds)
-        if signed:
-            part = FullSum([targets[name] for name in signed])
-            turned = train(partial(_ruled, build), part, seeds=seeds, steps=steps)
-            for place, target in enumerate(signed):
-                ruled[target].append(turned.score[:, place])
+        runs.append(trained.score.T)  # (targets, seeds)
         if callback is not None:
             callback(done, name)
+    runs = np.stack(runs, axis=1)  # (targets, blocks, seeds)
     return Solo(
         targets=tuple(targets),
         blocks=tuple(blocks),
         num_sites=task.num_sites,
         entropy=np.array([one.features().entropy for one in targets.values()]),
         parameters=np.array(parameters),
-        infidelity=np.stack(infidelity, axis=1),
+        infidelity=runs[: len(targets)],
         bound=np.array(bound).T,
-        ruled={name: np.array(scores) for name, scores in ruled.items()},
+        ruled=dict(zip(signed, runs[len(targets) :], strict=True)),
         evaluations=trained.evaluations,
     )
+
+
+def _without_signs(target):
+    """The target times Marshall's signs: as far from a block as it from one with them.
+
+    |<phi| sign psi>|² = |<sign phi| psi>|², the signs being real and diagonal.
+    """
+    spins = all_configurations(target.num_sites).numpy()
+    down = (spins[:, 1::2] < 0).sum(axis=1)
+    return Target(f"{target.name}, Marshall", (-1.0) ** down * target.vector)
 
 
 def bipartite(hamiltonian):
@@ -175,7 +183,3 @@ def bipartite(hamiltonian):
             return False
         exchange[letters][sites] = coefficient
     return bool(exchange["XX"]) and exchange["XX"] == exchange["YY"]
-
-
-def _ruled(build, *, generator):
-    return Product([build(generator=generator)], marshall=True)
