@@ -127,7 +127,7 @@ def test_the_figure_draws_every_bound_that_excludes_something(found):
     ends = sorted(line.get_xdata()[1] for line in bars)
     np.testing.assert_allclose(ends, sorted(found.bound[found.bound > 1e-10]))
     barred = np.count_nonzero(found.bound > 1e-2)
-    assert f"rules out {barred} of 21 pairs" in ax.get_title(loc="left")
+    assert f"keeps {barred} of 21 pairs" in ax.get_title(loc="left")
     assert result["alt"]
     plt.close(result["figure"])
 

@@ -90,10 +90,9 @@ def _named(found, target):
 
 def _finding(found):
     """How many blocks reach a target, of those that the bound lets."""
-    reached = found.median <= REACHED
-    allowed, count = found.allowed, np.count_nonzero
-    barred = count(~allowed)
+    reached, allowed = found.median <= REACHED, found.allowed
+    barred, free = np.count_nonzero(~allowed), np.count_nonzero(allowed)
     return (
-        f"Entanglement rules out {barred} of {allowed.size} pairs of block and target; "
-        f"{count(reached & allowed)} of the other {count(allowed)} come to {REACHED:g}"
+        f"Entanglement keeps {barred} of {allowed.size} pairs above 1 − F = {REACHED:g}; "
+        f"{np.count_nonzero(reached & allowed)} of the other {free} come below"
     )
