@@ -17,7 +17,7 @@ from qlib.nas.rules.scoring import (
 )
 from qlib.nas.rules.table import Table
 from qlib.nas.trials.controls import null, permuted, rotation
-from qlib.nas.trials.table import reading
+from qlib.nas.trials.table import reading, rows
 
 ALL, SHORTEST, CHAIN = "RBM, all sites", "RBM, range 1", "MPS"
 
@@ -242,3 +242,14 @@ def test_rotations_change_what_is_paid_and_not_what_is_picked(small):
 def test_names_of_rules_are_those_of_the_figures():
     assert {*RULES, *FITTED, BASELINE, CHANCE} == set(NAMES)
     assert len(NAMES) == len(set(NAMES)) == len(RULES) + len(FITTED) + 2
+
+
+def test_rows_say_each_number_once():
+    found = planted(families=3, points=1)
+    scored = families_held_out(found, ["entropy"]), sizes_held_out(found, [CHANCE])
+    said = list(rows(found, *scored))
+    keys = {(metric, *sorted(labels.items())) for metric, _, labels in said}
+    assert len(keys) == len(said) == 2 * 6 * len(BLOCKS) + 4
+    assert all(np.isfinite(value) for _, value, _ in said)
+    labels = {"rule": CHANCE, "held out": "largest size"}
+    assert ("share of best blocks picked", pytest.approx(1 / 6), labels) in said

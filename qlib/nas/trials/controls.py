@@ -179,3 +179,28 @@ def _floor(first, second, families):
     """Least mean regret of one block for both of a pair of rows (T, B)."""
     both = [one - one.min(1, keepdims=True) for one in (first, second)]
     return over_families(np.mean(both, 0).min(1), families)
+
+
+def rows(shuffled, turned):
+    """What is recorded of the controls: (metric, value, labels).
+
+    Parameters
+    ----------
+    shuffled : Null
+    turned : Rotation
+    """
+    for name, gain in zip(shuffled.names, shuffled.gain, strict=True):
+        yield "gain over one block, decades", gain, {"rule": name}
+        yield "gain of shuffled, decades", shuffled.left(name).value, {"rule": name}
+        yield "share of shuffles as good", shuffled.chance(name), {"rule": name}
+    yield "share of best blocks that change", turned.chance.value, {"qubits": "as is"}
+    yield (
+        "share of best blocks that change",
+        turned.changed.value,
+        {"qubits": "rotated"},
+    )
+    for name, both in turned.paid.items():
+        for qubits, one in zip(("as is", "rotated"), both, strict=True):
+            yield "regret, decades", one.value, {"rule": name, "qubits": qubits}
+    yield "least regret on entanglement, decades", turned.floor.value, {}
+    yield "the same by seeds alone, decades", turned.floor_by_chance.value, {}

@@ -117,3 +117,29 @@ def _difference(growth, worth):
     if above.all() or not above.any():
         return np.nan
     return float(worth[above].mean() - worth[~above].mean())
+
+
+def rows(table, families, sizes):
+    """What is recorded of the table and the rules: (metric, value, labels).
+
+    Parameters
+    ----------
+    table : `qlib.nas.rules.table.Table`
+    families, sizes : dict
+        Of `scoring.families_held_out` and `scoring.sizes_held_out`.
+    """
+    for row, scores in enumerate(table.score):
+        labels = {
+            "family": str(table.families[row]),
+            "sites": int(table.sizes[row]),
+            "point": int(table.points[row]),
+        }
+        for block, value in zip(table.blocks, scores, strict=True):
+            bound = table.profiles[row].bounds[block]
+            yield "log10 infidelity", value, labels | {"block": block}
+            yield "bound on the infidelity", bound, labels | {"block": block}
+    for held_out, scored in (("families", families), ("largest size", sizes)):
+        for rule, one in scored.items():
+            labels = {"rule": rule, "held out": held_out}
+            yield "regret, decades", one.mean.value, labels
+            yield "share of best blocks picked", one.right.mean(), labels
