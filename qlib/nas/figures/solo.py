@@ -92,7 +92,8 @@ def _finding(found):
     """How many blocks reach a target, of those that the bound lets."""
     reached, allowed = found.median <= REACHED, found.allowed
     barred, free = np.count_nonzero(~allowed), np.count_nonzero(allowed)
+    below = np.count_nonzero(reached & allowed)
     return (
-        f"Entanglement keeps {barred} of {allowed.size} pairs above 1 − F = {REACHED:g}; "
-        f"{np.count_nonzero(reached & allowed)} of the other {free} come below"
+        f"Entanglement keeps {barred} of {allowed.size} pairs above 1 − F = "
+        f"{REACHED:g}; {below} of the other {free} come below"
     )
