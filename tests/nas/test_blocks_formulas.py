@@ -57,7 +57,7 @@ def normal_rows(x):
 def layer_by_loops(x, w, heads, causal):
     """One layer of attention and perceptron, query by query and head by head."""
     N, dim = x.shape
-    parts = normal_rows(x) @ w["queries_keys_values"]
+    parts = normal_rows(x) @ w["queries_keys_values"].T
     queries, keys, values = parts.reshape(N, 3, heads, dim // heads).transpose(
         1, 2, 0, 3
     )
@@ -68,9 +68,9 @@ def layer_by_loops(x, w, heads, causal):
             scores = keys[h, seen] @ queries[h, i] / np.sqrt(dim // heads)
             chances = np.exp(50 * np.tanh(scores / 50))
             found[i, h] = chances @ values[h, seen] / chances.sum()
-    x = x + found.reshape(N, dim) @ w["joined"]
-    hidden = normal_rows(x) @ w["hidden"] + w["hidden_bias"]
-    return x + hidden * ndtr(hidden) @ w["back"]  # GELU: x times the normal integral
+    x = x + found.reshape(N, dim) @ w["joined"].T
+    hidden = normal_rows(x) @ w["hidden"].T + w["hidden_bias"]
+    return x + hidden * ndtr(hidden) @ w["back"].T  # GELU: x times the normal integral
 
 
 def tokens_by_loops(block, tokens, *, causal):
@@ -186,8 +186,8 @@ def test_attention_is_its_layers(heads, depth):
     w = weights(block)
 
     def psi(s):
-        tokens = w["sites"] + s[:, None] * w["spin"]
-        read = tokens_by_loops(block, tokens, causal=False).sum(0) @ w["readings"]
+        tokens = (w["sites"] + w["spin"] * s).T
+        read = tokens_by_loops(block, tokens, causal=False).sum(0) @ w["readings"].T
         return np.exp(read[0] + 1j * read[1])
 
     agrees(block, psi)
@@ -202,8 +202,8 @@ def test_autoregressive_is_the_product_of_its_conditionals(depth):
 
     def psi(s):
         before = np.append(0, s[:-1])
-        tokens = w["sites"] + before[:, None] * w["spin"]
-        read = tokens_by_loops(block, tokens, causal=True) @ w["readings"]
+        tokens = (w["sites"] + w["spin"] * before).T
+        read = tokens_by_loops(block, tokens, causal=True) @ w["readings"].T
         odds, even, odd = (read + w["biases"]).T
         return np.exp(1j * (even + s * odd).sum()) * np.sqrt(expit(s * odds).prod())
 
@@ -230,12 +230,11 @@ def test_tokens_of_two_values_need_no_more_than_their_table(masked):
     """Both ways through a layer, at scores up to the cap of 50."""
     generator = seeded()
     layer = Layer(6, 3, 5, scale=20.0, generator=generator)
-    pairs = torch.randn(2, 7, 6, dtype=torch.float64, generator=generator)
-    down = torch.randint(2, (30, 7), generator=generator)
-    chosen = torch.stack([1 - down, down], dim=1).double()
-    tokens = torch.where(down[..., None] > 0, pairs[1], pairs[0])
+    pairs = torch.randn(6, 2, 7, dtype=torch.float64, generator=generator)
+    spins = 2.0 * torch.randint(2, (7, 30), generator=generator).double() - 1
+    tokens = torch.where(spins > 0, pairs[:, 0, :, None], pairs[:, 1, :, None])
     mask = torch.ones(7, 7).tril() > 0 if masked else None
-    torch.testing.assert_close(layer.of_spins(pairs, chosen, mask), layer(tokens, mask))
+    torch.testing.assert_close(layer.of_spins(pairs, spins, mask), layer(tokens, mask))
 
 
 def test_ghz_as_mps_has_exact_zeros_and_one_bit_at_every_cut():

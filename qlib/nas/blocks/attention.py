@@ -63,14 +63,14 @@ class Attention(Block):
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
         kinds = self.num_sites if positions else 1
         drawn = {"real": True, "generator": generator}
-        self.sites = normal(kinds, dim, scale=scale, **drawn)
-        self.spin = normal(dim, scale=scale, **drawn)
-        self.readings = normal(dim, 2, scale=0.1 * scale / dim**0.5, **drawn)
+        self.sites = normal(dim, kinds, scale=scale, **drawn)
+        self.spin = normal(dim, 1, scale=scale, **drawn)
+        self.readings = normal(2, dim, scale=0.1 * scale / dim**0.5, **drawn)
 
     def log_amplitude(self, spins):
         """log psi without the sign rule, (..., N) -> (...) complex128."""
-        sites = self.sites.expand(self.num_sites, -1)
-        pairs = torch.stack([sites + self.spin, sites - self.spin])
-        tokens = through(self.layers, pairs, spins.reshape(-1, self.num_sites))
-        both = normalised(tokens).sum(-2) @ self.readings  # (configs, 2)
-        return torch.complex(both[:, 0], both[:, 1]).view(spins.shape[:-1])
+        sites = self.sites.expand(-1, self.num_sites)
+        pairs = torch.stack([sites + self.spin, sites - self.spin], dim=1)
+        tokens = through(self.layers, pairs, spins.reshape(-1, self.num_sites).T)
+        size, phase = self.readings @ normalised(tokens).sum(1)  # (configs) each
+        return torch.complex(size, phase).view(spins.shape[:-1])

@@ -43,28 +43,28 @@ class Autoregressive(Block):
             generator = torch.Generator().manual_seed(0)
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
         drawn = {"real": True, "generator": generator}
-        self.sites = normal(self.num_sites, dim, scale=scale, **drawn)
-        self.spin = normal(dim, scale=scale, **drawn)
-        self.readings = normal(dim, 3, scale=0.1 * scale / dim**0.5, **drawn)
+        self.sites = normal(dim, self.num_sites, scale=scale, **drawn)
+        self.spin = normal(dim, 1, scale=scale, **drawn)
+        self.readings = normal(3, dim, scale=0.1 * scale / dim**0.5, **drawn)
         self.biases = normal(3, scale=0.0, **drawn)
 
     def log_amplitude(self, spins):
         """log psi without the sign rule, (..., N) -> (...) complex128."""
-        rows = spins.reshape(-1, self.num_sites)
-        before = functional.pad(rows[:, :-1], (1, 0), value=1.0)
-        later = functional.pad(self.spin.expand(self.num_sites - 1, -1), (0, 0, 1, 0))
-        pairs = torch.stack([self.sites + later, self.sites - later])  # (2, N, dim)
-        earlier = torch.ones(pairs.shape[1], pairs.shape[1], device=spins.device).tril()
-        odds, even, odd = self.read(through(self.layers, pairs, before, earlier > 0))
-        log_p = functional.logsigmoid(rows * odds).sum(-1)
-        phase = (even + rows * odd).sum(-1)
+        rows = spins.reshape(-1, self.num_sites).T  # (N, configs)
+        before = torch.cat([torch.ones_like(rows[:1]), rows[:-1]])
+        later = self.spin.expand(-1, self.num_sites - 1)
+        later = functional.pad(later, (1, 0))  # no spin before the first site
+        pairs = torch.stack([self.sites + later, self.sites - later], dim=1)
+        earlier = torch.ones(len(rows), len(rows), device=rows.device).tril() > 0
+        odds, even, odd = self.read(through(self.layers, pairs, before, earlier))
+        log_p = functional.logsigmoid(rows * odds).sum(0)
+        phase = (even + rows * odd).sum(0)
         return torch.complex(log_p / 2, phase).view(spins.shape[:-1])
 
     def read(self, tokens):
         """log(p(+1) / p(−1)); the two spins' mean phase and half its difference."""
-        dim = tokens.shape[-1]
-        rows = normalised(tokens).reshape(-1, dim) @ self.readings + self.biases
-        return rows.view(*tokens.shape[:-1], 3).unbind(-1)
+        rows = self.readings @ normalised(tokens).flatten(1) + self.biases[:, None]
+        return rows.view(3, *tokens.shape[1:]).unbind(0)
 
     @torch.no_grad()
     def sample(self, count, generator):
@@ -87,20 +87,19 @@ class Autoregressive(Block):
         """
         count = positive_integer("count", count)
         uniform = torch.rand(
-            count,
             self.num_sites,
+            count,
             dtype=torch.float64,
             generator=generator,
-            device=self.spin.device,
+            device=self.device,
         )
-        before, spins = torch.zeros_like(uniform[:, 0]), []  # no spin yet
+        before, spins = torch.zeros_like(uniform[0]), []  # no spin yet
         past = [None] * len(self.layers)
         for site in range(self.num_sites):
-            token = (self.sites[site] + before[:, None] * self.spin)[:, None]
+            token = self.sites[:, site, None, None] + self.spin[..., None] * before
             for k, layer in enumerate(self.layers):
                 token, past[k] = layer.step(token, past[k])
-            odds, _, _ = self.read(token[:, 0])
-            up = uniform[:, site] < torch.sigmoid(odds)
-            before = 2 * up.double() - 1
+            odds, _, _ = self.read(token)
+            before = 2 * (uniform[site] < torch.sigmoid(odds[0])).double() - 1
             spins.append(before)
         return torch.stack(spins, dim=-1)

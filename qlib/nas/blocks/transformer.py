@@ -13,8 +13,9 @@ CAP = 50.0  # of a score: weights between exp(±50) and their sums keep their di
 
 
 def normalised(tokens):
-    """Each token with mean 0 and variance 1; the next matrix holds the gains."""
-    return functional.layer_norm(tokens, tokens.shape[-1:])
+    """Tokens (dim, …) with mean 0 and variance 1; the next matrix holds the gains."""
+    tokens = tokens - tokens.mean(0)
+    return tokens * torch.rsqrt((tokens * tokens).mean(0) + 1e-5)
 
 
 class Layer(nn.Module):
@@ -44,32 +45,31 @@ class Layer(nn.Module):
         self.heads = heads
         drawn = {"real": True, "generator": generator}
         spread = scale / math.sqrt(dim)
-        self.queries_keys_values = normal(dim, 3 * dim, scale=spread, **drawn)
+        self.queries_keys_values = normal(3 * dim, dim, scale=spread, **drawn)
         self.joined = normal(dim, dim, scale=spread, **drawn)
-        self.hidden = normal(dim, width, scale=spread, **drawn)
+        self.hidden = normal(width, dim, scale=spread, **drawn)
         self.hidden_bias = normal(width, scale=0.0, **drawn)
-        self.back = normal(width, dim, scale=scale / math.sqrt(width), **drawn)
+        self.back = normal(dim, width, scale=scale / math.sqrt(width), **drawn)
 
     def forward(self, tokens, mask=None):
-        """(configs, N, dim) -> the same; queries see the keys where `mask` (N, N)."""
+        """(dim, N, configs) -> the same; queries see the keys where `mask` (N, N)."""
         queries, keys, values = self.split(tokens)
         return self.added(tokens, self.found(queries, keys, values, mask))
 
-    def of_spins(self, pairs, chosen, mask=None):
+    def of_spins(self, pairs, spins, mask=None):
         """`forward` where each token is one of two, with few exponentials.
 
         Parameters
         ----------
-        pairs : (2, N, dim) tensor
+        pairs : (dim, 2, N) tensor
             The tokens of spin up and of spin down.
-        chosen : (configs, 2, N) tensor
-            1 for the one of the two that is there, 0 for the other.
+        spins : (N, configs) tensor of ±1
         mask : (N, N) bool tensor, optional
             Which keys a query sees.
 
         Returns
         -------
-        (configs, N, dim) tensor
+        (dim, N, configs) tensor
 
         Notes
         -----
@@ -77,67 +77,65 @@ class Layer(nn.Module):
         configurations. Sums over keys are one product of matrices, of terms that are
         not negative in the denominator: no digits are lost.
         """
-        queries, keys, values = self.split(pairs)  # (2, heads, N, part)
-        weights = torch.exp(self.scores(queries[:, None], keys[None]))
+        N = len(spins)
+        queries, keys, values = (t.flatten(2) for t in self.split(pairs))
+        weights = torch.exp(scores(queries.mT, keys))  # (heads, 2 query, 2 key)
         if mask is not None:
-            weights = weights * mask
-        # (query spin, key spin, heads, query, key) -> key first, query, heads
-        weights = weights.permute(1, 4, 0, 3, 2)[..., None]
-        values = values.transpose(1, 2)[:, :, None, None]  # (2, key, 1, 1, heads, part)
+            weights = weights * mask.repeat(2, 2)
+        terms = weights[:, None] * values[:, :, None]  # (heads, part, 2 query, 2 key)
+        chosen = (torch.stack([spins, -spins]) > 0).double()  # (2, N, configs)
         above, below = (
-            (chosen.flatten(1) @ terms.flatten(0, 1).flatten(1)).view(
-                -1, *terms.shape[2:]
-            )  # (configs, query spin, query, heads, part)
-            for terms in (weights * values, weights)
-        )
-        chosen = chosen[..., None, None]
-        found = (above * chosen).sum(1) / (below * chosen).sum(1)
-        tokens = (pairs * chosen[..., 0]).sum(1)
-        return self.added(tokens, found.flatten(2))
+            (x.flatten(0, -2) @ chosen.flatten(0, 1)).unflatten(0, (len(x), -1, 2, N))
+            for x in (terms, weights)
+        )  # (heads, parts or 1, 2, query, configs)
+        found = (above * chosen).sum(2) / (below * chosen).sum(2)
+        mean, half = pairs.mean(1), (pairs[:, 0] - pairs[:, 1]) / 2
+        tokens = mean[..., None] + half[..., None] * spins
+        return self.added(tokens, found.flatten(0, 1))
 
     def step(self, token, past):
-        """The next token (configs, 1, dim) alone, with the `past` keys and values.
+        """The next token (dim, 1, configs) alone, with the `past` keys and values.
 
         Returns
         -------
-        token : (configs, 1, dim) tensor
-        past : pair of (configs, heads, sites, dim / heads) tensors
+        token : (dim, 1, configs) tensor
+        past : pair of (heads, dim / heads, sites, configs) tensors
         """
         queries, keys, values = self.split(token)
         if past is not None:
             keys, values = (
-                torch.cat([old, new], dim=-2)
+                torch.cat([old, new], dim=2)
                 for old, new in zip(past, (keys, values), strict=True)
             )
         found = self.found(queries, keys, values, None)
         return self.added(token, found), (keys, values)
 
     def split(self, tokens):
-        """Queries, keys and values, each (configs, heads, N, dim / heads)."""
-        configs, sites, dim = tokens.shape
-        rows = normalised(tokens).reshape(-1, dim) @ self.queries_keys_values
-        parts = rows.view(configs, sites, 3, self.heads, dim // self.heads)
-        return parts.permute(2, 0, 3, 1, 4).unbind(0)
-
-    def scores(self, queries, keys):
-        """Logarithms of weights, (..., query, part) (..., key, part) -> (..., key)."""
-        scores = queries @ keys.mT / math.sqrt(queries.shape[-1])
-        return CAP * torch.tanh(scores / CAP)
+        """(dim, …) -> queries, keys and values, each (heads, dim / heads, …)."""
+        rows = self.queries_keys_values @ normalised(tokens).flatten(1)
+        rows = rows.unflatten(0, (3, self.heads, -1)).unflatten(3, tokens.shape[1:])
+        return rows.unbind(0)
 
     def found(self, queries, keys, values, mask):
-        """What the queries attend to, (configs, query, dim)."""
-        scores = self.scores(queries, keys)
+        """What the queries attend to, heads part N configs -> dim N configs."""
+        queries, keys, values = (t.permute(0, 3, 1, 2) for t in (queries, keys, values))
+        logs = scores(queries.mT, keys)  # (heads, configs, query, key)
         if mask is not None:
-            scores = torch.where(mask, scores, -torch.inf)
-        # (configs, heads, query, [key]) (configs, heads, [key], part)
-        return (torch.softmax(scores, -1) @ values).transpose(1, 2).flatten(2)
+            logs = torch.where(mask, logs, -torch.inf)
+        # (heads, configs, part, [key]) (heads, configs, query, [key])
+        found = values @ torch.softmax(logs, -1).mT
+        return found.permute(0, 2, 3, 1).flatten(0, 1)
 
     def added(self, tokens, found):
         """The tokens with what they attend to, and with the perceptron of that."""
-        dim = tokens.shape[-1]
-        rows = tokens.reshape(-1, dim) + found.reshape(-1, dim) @ self.joined
-        hidden = functional.gelu(normalised(rows) @ self.hidden + self.hidden_bias)
-        return (rows + hidden @ self.back).view(tokens.shape)
+        rows = tokens.flatten(1) + self.joined @ found.flatten(1)
+        hidden = self.hidden @ normalised(rows) + self.hidden_bias[:, None]
+        return (rows + self.back @ functional.gelu(hidden)).view(tokens.shape)
+
+
+def scores(queries, keys):
+    """Logarithms of weights, (…, query, part) (…, part, key) -> (…, query, key)."""
+    return CAP * torch.tanh(queries @ keys / (CAP * math.sqrt(keys.shape[-2])))
 
 
 def layers(dim, heads, depth, width, *, scale, generator):
@@ -155,19 +153,23 @@ def layers(dim, heads, depth, width, *, scale, generator):
 
 
 def through(layers, pairs, spins, mask=None):
-    """Tokens after all layers, (configs, N) spins -> (configs, N, dim).
+    """Tokens after all layers, (N, configs) spins -> (dim, N, configs).
 
     Parameters
     ----------
     layers : sequence of Layer
-    pairs : (2, N, dim) tensor
+    pairs : (dim, 2, N) tensor
         The tokens of spin up and of spin down.
-    spins : (configs, N) tensor of ±1
+    spins : (N, configs) tensor of ±1
     mask : (N, N) bool tensor, optional
         Which keys a query sees.
+
+    Notes
+    -----
+    Configurations come last: tokens are short, and what is done to one number of each
+    is one loop over all configurations.
     """
-    chosen = (torch.stack([spins, -spins], dim=1) > 0).double()
-    tokens = layers[0].of_spins(pairs, chosen, mask)
+    tokens = layers[0].of_spins(pairs, spins, mask)
     for layer in layers[1:]:
         tokens = layer(tokens, mask)
     return tokens
