@@ -4,7 +4,8 @@ A task holds `replicas` targets on `device` (one serves any number of replicas) 
 asked five things:
 
 - ``batch(part, generator, log_psi)``: configurations of the part "weights",
-  "architecture" or "all". Those of the first two are disjoint. ``batch.spins`` is
+  "architecture" or "all". Those of the first two are disjoint (for generators in one
+  state, where they are drawn). ``batch.spins`` is
   (configs, N), or (replicas, configs, N) where replicas have configurations of
   their own; `log_psi` maps such spins to (replicas, configs) and is called where
   configurations are drawn from psi itself.

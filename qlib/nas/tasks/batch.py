@@ -28,6 +28,29 @@ def checked_part(part):
     return one_of("part", part, PARTS)
 
 
+def half(pairs, part, generator):
+    """One of each pair: which one goes to "weights" is a toss, the other goes on.
+
+    Generators in one state give complementary halves.
+
+    Parameters
+    ----------
+    pairs : (..., P, 2) int64 tensor
+    part : {"weights", "architecture"}
+    generator : torch.Generator
+
+    Returns
+    -------
+    (..., P) int64 tensor
+    """
+    toss = torch.randint(
+        2, pairs.shape[-2:-1], generator=generator, device=generator.device
+    )
+    toss = (toss + PARTS.index(part)) % 2
+    index = toss.to(pairs.device).expand(pairs.shape[:-1])[..., None]
+    return torch.gather(pairs, -1, index)[..., 0]
+
+
 def amplitudes(log_psi):
     """psi (..., configs), the largest modulus one; 0 where log psi is −inf.
 

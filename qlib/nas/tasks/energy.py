@@ -1,5 +1,7 @@
 """The energy of a Hamiltonian by a full sum over configurations."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -7,7 +9,20 @@ from qlib.arguments import integer_between, number_between
 from qlib.entanglement.exact import ground_state
 from qlib.entanglement.pauli import PauliSum
 from qlib.nas.spins import all_configurations
-from qlib.nas.tasks.batch import Batch, amplitudes, checked_part
+from qlib.nas.tasks.batch import Batch, amplitudes, checked_part, half
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyBatch(Batch):
+    """All configurations, and those whose local energies count.
+
+    Attributes
+    ----------
+    mask : (2^N,) float64 tensor
+        One on the part, zero elsewhere.
+    """
+
+    mask: torch.Tensor
 
 
 class Energy:
@@ -26,7 +41,8 @@ class Energy:
     energy : float, optional
         E0, not zero; by exact diagonalisation unless given.
     seed : int, optional
-        Of the two parts, halves of the configurations; 0 unless given.
+        Of the pairs that the halves part, and of the halves where a batch is given no
+        generator; 0 unless given.
     device : torch.device, optional
 
     Attributes
@@ -60,13 +76,9 @@ class Energy:
         self.device = torch.device("cpu" if device is None else device)
         self._matrix = _sparse(hamiltonian, self.device)
         self._spins = all_configurations(N, device=self.device)
-        weights = np.zeros(2**N, dtype=bool)
-        weights[np.random.default_rng(seed).permutation(2**N)[: 2 ** (N - 1)]] = True
-        masks = {"weights": weights, "architecture": ~weights, "all": weights | True}
-        self._masks = {
-            part: torch.tensor(mask, dtype=torch.float64, device=self.device)
-            for part, mask in masks.items()
-        }
+        self._seed = seed
+        pairs = np.random.default_rng(seed).permutation(2**N).reshape(-1, 2)
+        self._pairs = torch.tensor(pairs, device=self.device)
 
     def select(self, indices):
         """The task itself, which serves any number of replicas."""
@@ -80,16 +92,27 @@ class Energy:
         return 2**self.num_sites
 
     def batch(self, part, generator=None, log_psi=None):
-        """All configurations, (2^N, N), to be averaged over a part of them."""
-        return Batch(checked_part(part), self._spins)
+        """All configurations, (2^N, N), to be averaged over a part of them.
+
+        Generators in one state draw halves that have no configuration in common;
+        without one the halves are always the same.
+        """
+        mask = torch.ones(2**self.num_sites, dtype=torch.float64, device=self.device)
+        if checked_part(part) != "all":
+            if generator is None:
+                generator = torch.Generator().manual_seed(self._seed)
+            chosen = half(self._pairs, part, generator)
+            mask = torch.zeros_like(mask).index_fill(0, chosen, 1.0)
+        return EnergyBatch(part, self._spins, mask)
 
     def loss(self, batch, log_psi):
-        """<H> over the part of the batch, (..., 2^N) -> (...)."""
+        """<H> over the part of the batch, (..., 2^N) -> (...); 0 where psi is 0."""
         psi = amplitudes(log_psi)
-        mask = self._masks[batch.part]
+        mask = batch.mask
         value = psi.detach()
         image = self._product(value)
         norm = (mask * value.abs().square()).sum(-1)
+        norm = torch.where(norm > 0, norm, 1.0)
         energy = (mask * (value.conj() * image).real).sum(-1) / norm
         force = (image - energy[..., None] * value) / norm[..., None]
         first_order = 2 * (mask * (psi.conj() * force).real).sum(-1)

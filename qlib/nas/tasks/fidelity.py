@@ -1,6 +1,7 @@
 """Infidelity with state vectors by a full sum over configurations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,9 +9,22 @@ import torch
 from qlib.arguments import integer_between
 from qlib.nas.spins import all_configurations
 from qlib.nas.targets.target import Target
-from qlib.nas.tasks.batch import PARTS, Batch, amplitudes, checked_part, infidelity
+from qlib.nas.tasks.batch import Batch, amplitudes, checked_part, half, infidelity
 
 MOST_SITES = 14
+
+
+@dataclass(frozen=True, eq=False)
+class FullSumBatch(Batch):
+    """Configurations and what the targets are there.
+
+    Attributes
+    ----------
+    phi : (replicas or 1, configs) complex128 tensor
+        Normalised on the part.
+    """
+
+    phi: torch.Tensor
 
 
 class FullSum:
@@ -24,7 +38,8 @@ class FullSum:
     targets : Target or sequence of Target
         Of one N ≤ 14. One for all replicas, or one for each, repeated as may be.
     seed : int, optional
-        Of the parts; 0 unless given.
+        Of the pairs, and of the halves where a batch is given no generator; 0 unless
+        given.
     device : torch.device, optional
 
     Attributes
@@ -54,10 +69,14 @@ class FullSum:
         different = list({id(target): target for target in targets}.values())
         place = {id(target): index for index, target in enumerate(different)}
         self._which = [place[id(target)] for target in targets]
-        self._seed, self._vectors = seed, np.array([t.vector for t in different])
+        vectors = np.array([target.vector for target in different])
+        pairs = np.array([_pairs(vector, seed) for vector in vectors])
+        self._seed, self._pairs = seed, torch.tensor(pairs, device=self.device)
+        self._spins = all_configurations(self.num_sites, device=self.device)
+        self._phi = torch.tensor(vectors, device=self.device)  # (different, 2^N)
+        self._alone = (vectors != 0).sum(axis=1).min() == 1
         renyi2 = np.array([target.renyi2() for target in different])[self._which]
         self.renyi2 = torch.tensor(renyi2, device=self.device)
-        self._batches, self._phi = {}, {}
 
     def select(self, indices):
         """The same task with the targets of these replicas, in this order."""
@@ -70,75 +89,67 @@ class FullSum:
         return 2 ** (self.num_sites - (checked_part(part) != "all"))
 
     def batch(self, part, generator=None, log_psi=None):
-        """Configurations of a part, the same at every call.
+        """Configurations of a part.
 
         Parameters
         ----------
         part : {"weights", "architecture", "all"}
-        generator, log_psi
+        generator : torch.Generator, optional
+            Draws the halves; in one state it draws halves that have no configuration
+            in common. Without one the halves are always the same.
+        log_psi
             Of the protocol; not used.
 
         Returns
         -------
-        Batch
+        FullSumBatch
             Of spins (configs, N); (replicas, 2^N / 2, N) on the first two parts where
             there are different targets.
 
         Raises
         ------
         ValueError
-            For another part, and for one on which a target vanishes: a basis state has
-            one part only.
+            For another part, and for a half where a target is a basis state: the other
+            half would hold none of it.
         """
-        if checked_part(part) not in self._batches:
-            self._prepare(part)
-        return self._batches[part]
+        if checked_part(part) == "all":
+            return FullSumBatch(part, self._spins, self._of_replicas(self._phi))
+        if self._alone:
+            got = f"{part!r} of a basis state"
+            raise ValueError(f"part: got {got}; allowed: all")
+        if generator is None:
+            generator = torch.Generator().manual_seed(self._seed)
+        index = half(self._pairs, part, generator)  # (different, configs)
+        phi = torch.gather(self._phi, 1, index)
+        phi = phi / torch.linalg.vector_norm(phi, dim=1, keepdim=True)
+        index = index[0] if len(index) == 1 else index[self._which]
+        return FullSumBatch(part, self._spins[index], self._of_replicas(phi))
 
     def loss(self, batch, log_psi):
         """1 − F on the part of the batch, (..., replicas, configs) -> (..., replicas).
 
         Small ones keep their digits; one where psi vanishes on the whole part.
         """
-        self.batch(batch.part)
-        phi = self._phi[batch.part]
         if log_psi.dim() > 1 and self.replicas not in (1, log_psi.shape[-2]):
             got, allowed = log_psi.shape[-2], self.replicas
             raise ValueError(f"log_psi: got {got} replicas; allowed: {allowed}")
-        return infidelity(phi, amplitudes(log_psi))
+        return infidelity(batch.phi, amplitudes(log_psi))
 
     def score(self, batch, log_psi):
         """1 − F, without gradient; of the part of the batch, as a rule "all"."""
         with torch.no_grad():
             return self.loss(batch, log_psi)
 
-    def _prepare(self, part):
-        spins = all_configurations(self.num_sites, device=self.device)
-        chosen = self._chosen(part)
-        phi = np.take_along_axis(self._vectors, chosen, axis=1)
-        norm = np.linalg.norm(phi, axis=1, keepdims=True)
-        if not norm.all():
-            allowed = "targets that vanish on neither half of the configurations"
-            raise ValueError(f"part: got {part!r} of a basis state; allowed: {allowed}")
-        phi = torch.tensor(phi / norm, device=self.device)
-        self._phi[part] = phi[self._which] if len(phi) > 1 else phi
-        index = torch.tensor(chosen, device=self.device)
-        alike = len(index) == 1 or part == "all"
-        spins = spins[index[0]] if alike else spins[index[self._which]]
-        self._batches[part] = Batch(part, spins)
+    def _of_replicas(self, phi):
+        """phi of each replica; one row serves all of one target."""
+        return phi if len(phi) == 1 else phi[self._which]
 
-    def _chosen(self, part):
-        """Basis indices of a part for every different target, ascending."""
-        count, dim = self._vectors.shape
-        if part == "all":
-            return np.tile(np.arange(dim), (count, 1))
-        rows = []
-        for vector in self._vectors:
-            rng = np.random.default_rng(self._seed)
-            shuffled = rng.permutation(dim)
-            order = np.argsort(-abs(vector[shuffled]), kind="stable")
-            pairs = rng.permuted(shuffled[order].reshape(-1, 2), axis=1)
-            rows.append(np.sort(pairs[:, PARTS.index(part)]))
-        return np.array(rows)
+
+def _pairs(vector, seed):
+    """Configurations two and two by falling |phi(s)|², equal ones in any order."""
+    shuffled = np.random.default_rng(seed).permutation(len(vector))
+    order = np.argsort(-abs(vector[shuffled]), kind="stable")
+    return shuffled[order].reshape(-1, 2)
 
 
 def _checked(targets):
