@@ -16,7 +16,7 @@ from qlib.nas.rules.scoring import (
     over_families,
 )
 from qlib.nas.rules.table import Table
-from qlib.nas.trials.controls import null, permuted, rotation
+from qlib.nas.trials.controls import Null, null, permuted, rotation
 from qlib.nas.trials.table import reading, rows
 
 ALL, SHORTEST, CHAIN = "RBM, all sites", "RBM, range 1", "MPS"
@@ -156,6 +156,20 @@ def test_shuffled_targets_take_a_rules_gain_away():
     assert control.left("tree").value < 0.1
     assert control.left(CHANCE) == pytest.approx([control.gain[2]] * 3)
     assert control.chance(CHANCE) == 1
+    assert control.chance_of_any("entropy") == control.chance("entropy")
+
+
+def test_the_more_rules_are_tried_the_less_one_gain_says():
+    """Gains of 20 rules that are all noise, and one that is not."""
+    rng = np.random.default_rng(0)
+    names = tuple("abcdefghijklmnopqrst")
+    found = Null(names, rng.standard_normal(20), rng.standard_normal((999, 20)))
+    luckiest = min(names, key=found.chance)
+    assert found.chance(luckiest) < 0.1 < found.chance_of_any(luckiest)
+    for name in names:
+        assert found.chance_of_any(name) >= found.chance(name) - 1e-12
+    sure = found._replace(gain=np.append(9.0, found.gain[1:]))
+    assert sure.chance_of_any("a") == sure.chance("a") == 0.001
 
 
 def test_a_permutation_hands_whole_families_on():
