@@ -1,6 +1,7 @@
 """Adam for named tensors, real or complex, whose replicas may leave or be stored."""
 
 import torch
+from torch.optim.adam import adam
 
 RATE_OF_COMPLEX = 0.25  # of that of real parameters
 DECAY = (0.9, 0.999)  # of the two moments, Kingma and Ba's
@@ -13,45 +14,64 @@ class Adam:
     Parameters
     ----------
     weights : dict of str to tensor
+    decay : (float, float), optional
+        Of the two moments; (0.9, 0.999) unless given.
 
     Notes
     -----
-    Kingma and Ba, arXiv:1412.6980, as in `torch.optim.Adam`, whose import alone takes
-    over a second. Complex parameters, which are exponents or factors of psi as they
-    stand, take steps of a quarter; see `qlib.nas.training` for what was measured.
+    Kingma and Ba, arXiv:1412.6980, by torch's functional form, which imports no
+    compiler as the first `torch.optim.Adam` does (1.3 s), and whose moments are at hand
+    for `keep`. Complex parameters, which are exponents or factors of psi as they stand,
+    take steps of a quarter; see `qlib.nas.training.train` for what was measured.
     """
 
-    def __init__(self, weights):
-        self.count = 0
+    def __init__(self, weights, *, decay=DECAY):
+        self.count, self.decay = 0, decay
         self.moments = {
-            name: [torch.zeros_like(_real(weight)) for _ in DECAY]
+            name: [torch.zeros_like(weight, requires_grad=False) for _ in decay]
             for name, weight in weights.items()
         }
 
     @torch.no_grad()
     def step(self, weights, gradients, rate):
-        """Move `weights` in place; None stands for a gradient of zero.
+        """Move `weights` in place.
 
         Parameters
         ----------
         weights : dict of str to tensor
-        gradients : sequence of tensor or None
+        gradients : sequence of tensor
             In the order of `weights`.
         rate : float
             The learning rate.
         """
+        for is_complex in (False, True):
+            chosen = [
+                (weight, gradient, *self.moments[name])
+                for (name, weight), gradient in zip(
+                    weights.items(), gradients, strict=True
+                )
+                if weight.is_complex() == is_complex
+            ]
+            if chosen:
+                parameters, own, first, second = map(list, zip(*chosen, strict=True))
+                adam(
+                    parameters,
+                    own,
+                    first,
+                    second,
+                    [],
+                    [torch.tensor(float(self.count)) for _ in chosen],
+                    foreach=False,
+                    has_complex=is_complex,
+                    amsgrad=False,
+                    beta1=self.decay[0],
+                    beta2=self.decay[1],
+                    lr=rate * RATE_OF_COMPLEX if is_complex else rate,
+                    weight_decay=0.0,
+                    eps=EPSILON,
+                    maximize=False,
+                )
         self.count += 1
-        unbiased = [1 - decay**self.count for decay in DECAY]
-        for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
-            if gradient is None:
-                continue
-            own = rate * RATE_OF_COMPLEX if weight.is_complex() else rate
-            gradient = _real(gradient)
-            first, second = self.moments[name]
-            first.lerp_(gradient, 1 - DECAY[0])
-            second.mul_(DECAY[1]).addcmul_(gradient, gradient, value=1 - DECAY[1])
-            spread = (second / unbiased[1]).sqrt_().add_(EPSILON)
-            _real(weight).addcdiv_(first, spread, value=-own / unbiased[0])
 
     def keep(self, indices):
         """Drop the moments of all replicas but these, on the first axis."""
@@ -73,8 +93,3 @@ class Adam:
         self.moments = {
             name: [moment.clone() for moment in pair] for name, pair in pairs
         }
-
-
-def _real(tensor):
-    """A view with real and imaginary parts on a last axis of their own."""
-    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor

@@ -44,9 +44,9 @@ def test_a_quadratic_of_complex_weights_is_minimised():
     goal = torch.tensor([1 + 1j, -2j], dtype=torch.complex128)
     weights = {"w": torch.zeros(2, dtype=torch.complex128, requires_grad=True)}
     adam = Adam(weights)
-    for _ in range(400):
+    for _ in range(200):
         loss = (weights["w"] - goal).abs().square().sum()
-        adam.step(weights, torch.autograd.grad(loss, [weights["w"]]), 0.1)
+        adam.step(weights, torch.autograd.grad(loss, [weights["w"]]), 0.4)
     torch.testing.assert_close(weights["w"].detach(), goal, rtol=0, atol=1e-4)
 
 
@@ -65,12 +65,6 @@ def test_replicas_that_stay_go_on_as_if_none_had_left():
         return weights["w"]
 
     assert torch.equal(run(keep=True), run(keep=False)[[2, 0]])
-
-
-def test_without_a_gradient_a_weight_stays():
-    weights = {"w": torch.ones(2, dtype=torch.float64)}
-    Adam(weights).step(weights, [None], 0.1)
-    assert torch.equal(weights["w"], torch.ones(2, dtype=torch.float64))
 
 
 def test_a_stored_state_is_a_copy():

@@ -185,5 +185,8 @@ def test_bad_arguments_are_refused_by_name(targets):
     with pytest.raises(ValueError, match=r"^penalty: got 1\.0; allowed: 0"):
         train(build, energy, seeds=0, penalty=1.0)
     two = FullSum([targets["random"], targets["GHZ"]])
+    start = train(build, two, seeds=0, steps=1)
+    with pytest.raises(ValueError, match=r"^start: got seeds and targets \(1, 2\)"):
+        train(build, task, seeds=0, start=start)
     with pytest.raises(ValueError, match=r"^task: got 2 targets"):
         Training(build, two, seeds=[0, 1, 2], steps=3)
