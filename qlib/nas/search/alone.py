@@ -4,7 +4,6 @@ Each is a generator of states, one a stage, that goes on from a state it once ga
 state holds numbers, names and tensors only, so that it can be stored.
 """
 
-import copy
 import math
 
 import torch
@@ -102,6 +101,14 @@ def least_random(study):
     return study.full_cost
 
 
+def halved(count):
+    """Numbers from `count` down to one, each half of the one before, rounded up."""
+    numbers = [count]
+    while numbers[-1] > 1:
+        numbers.append(math.ceil(numbers[-1] / 2))
+    return numbers
+
+
 def rungs(study):
     """Survivors and steps of each rung of successive halving.
 
@@ -116,27 +123,21 @@ def rungs(study):
     Jamieson and Talwalkar: what the budget leaves beside the last survivor's whole
     training, divided equally. No architecture is trained beyond `steps`.
     """
-    survivors = [len(study.architectures)]
-    while survivors[-1] > 1:
-        survivors.append(math.ceil(survivors[-1] / 2))
-    many = survivors[:-1]
+    *many, one = halved(len(study.architectures))
     rest = study.budget / study.step_cost - study.steps
-    share = rest / max(1e-9, sum(1 - 1 / count for count in many))
+    share = rest / sum(1 - 1 / count for count in many) if many else 0
     stops, done = [], 0
     for count in many:
         done = min(study.steps, done + int(share / count))
         stops.append((count, done))
-    return [*stops, (1, study.steps)]
+    return [*stops, (one, study.steps)]
 
 
 def least_successive_halving(study):
     """Evaluations a replica of one step of all, and of one architecture in full."""
     count = len(study.architectures)
-    left, weight = count, 0.0
-    while left > 1:
-        weight += 1 - 1 / left
-        left = math.ceil(left / 2)
-    return math.ceil((study.steps + count * weight) * study.step_cost)
+    steps = study.steps + count * sum(1 - 1 / number for number in halved(count))
+    return math.ceil(steps * study.step_cost)
 
 
 def successive_halving(study, state):
@@ -145,16 +146,13 @@ def successive_halving(study, state):
     Jamieson and Talwalkar, AISTATS 2016. Survivors go on with their own weights and
     schedule, so that the last has been trained exactly as it would be alone.
     """
-    schedule = rungs(study)
-    spent = previous = 0
-    alive = {a: list(range(study.num_replicas)) for a in study.architectures}
+    schedule, history = rungs(study), list(state.get("history", []))
+    everyone = list(range(study.num_replicas))
+    alive = state.get("alive") or dict.fromkeys(study.architectures, everyone)
     trainings = {a: study.training(a, replicas) for a, replicas in alive.items()}
-    if state:
-        alive = state["alive"]
-        trainings = {a: study.training(a, replicas) for a, replicas in alive.items()}
-        for architecture, training in trainings.items():
-            training.load_state_dict(state["trainings"][architecture])
-    history = list(state.get("history", []))
+    for architecture, stored in state.get("trainings", {}).items():
+        trainings[architecture].load_state_dict(stored)
+    spent = previous = 0
     for rung, (count, stop) in enumerate(schedule):
         spent += count * (stop - previous) * study.step_cost
         previous = stop
@@ -164,9 +162,11 @@ def successive_halving(study, state):
         history.append({"steps": stop, "scores": table})
         if rung + 1 < len(schedule):
             drop(study, alive, trainings, table, schedule[rung + 1][0])
-            state = {"alive": copy.deepcopy(alive), "history": list(history)}
-            stored = {a: training.state_dict() for a, training in trainings.items()}
-            yield {**state, "trainings": stored}
+            yield {
+                "alive": dict(alive),
+                "history": list(history),
+                "trainings": {a: t.state_dict() for a, t in trainings.items()},
+            }
     yield last(study, alive, trainings, history, spent)
 
 
