@@ -249,6 +249,7 @@ def test_rotations_change_what_is_paid_and_not_what_is_picked(small):
     for one in (turned.changed, turned.chance):
         assert 0 <= one.value <= 1
     first, second = table.decades[..., 0], turned.after.decades[..., 1]
+    assert turned.moved.value == pytest.approx(abs(first - second).mean())
     both = first - first.min(1)[:, None] + second - second.min(1)[:, None]
     assert turned.floor.value == pytest.approx(both.min(1).mean() / 2)
 

@@ -196,24 +196,21 @@ def rotated(found):
     """
     names = sorted(found.paid, key=lambda name: found.paid[name][0].value)
     with plotting.style():
-        figure, (left, right) = plt.subplots(
+        figure, (left, middle, right) = plt.subplots(
             1,
-            2,
-            figsize=(9.6, 1.4 + 0.3 * len(names)),
-            gridspec_kw={"width_ratios": [1, 1.6]},
+            3,
+            figsize=(10.4, 1.4 + 0.3 * len(names)),
+            gridspec_kw={"width_ratios": [1, 1, 2.2]},
         )
-        for column, (one, kind) in enumerate(
-            ((found.chance, "no rule"), (found.changed, "fitted"))
-        ):
-            color, marker = KINDS[kind]
-            left.plot([column] * 2, [one.low, one.high], color=color)
-            left.plot(column, one.value, color=color, marker=marker, ms=8)
-        left.set_xticks([0, 1], ["other seeds", "other seeds,\nqubits rotated"])
-        left.set(xlim=(-0.6, 1.6), ylim=(0, 1), ylabel="share of targets")
-        said = (
-            f"Best block changes: {found.chance.value:.0%}, {found.changed.value:.0%}"
+        _pair(left, found.chance, found.changed)
+        left.set(ylim=(0, 1), ylabel="share of targets with another best block")
+        left.set_title(
+            f"Best: {found.chance.value:.0%}, {found.changed.value:.0%}", fontsize=9.5
         )
-        left.set_title(said, fontsize=9.5)
+        _pair(middle, found.moved_by_chance, found.moved)
+        middle.set(ylim=(0, None), ylabel="mean change of a block, decades")
+        change = f"{found.moved_by_chance.value:.2f}, {found.moved.value:.2f}"
+        middle.set_title(f"Infidelity: {change}", fontsize=9.5)
         for row, name in enumerate(names):
             before, after = found.paid[name]
             _point(right, before, row - 0.14, name)
@@ -233,9 +230,8 @@ def rotated(found):
         right.set_yticks(range(len(names)), names)
         right.set_ylim(len(names) - 0.5, -0.5)
         right.set(xlabel="regret, decades of infidelity", xlim=(0, None))
-        least = f"Rules on entanglement lose {floor.value:.2f} decades or more"
-        by_seeds = f"{found.floor_by_chance.value:.2f} by seeds alone"
-        right.set_title(f"{least}, {by_seeds}", fontsize=9.5)
+        least = f"{floor.value:.2f}, by seeds alone {found.floor_by_chance.value:.2f}"
+        right.set_title(f"Least possible loss: {least}", fontsize=9.5)
         figure.legend(loc="outside lower center", ncols=3)
     return {
         "figure": figure,
@@ -244,10 +240,19 @@ def rotated(found):
         "rotated qubits; regret of rules before and after the rotation",
         "caption": "One random rotation of all qubits of each target leaves all its "
         f"entanglement as it is (here to {found.drift:.0e}). Left: the best block by "
-        "one half of the seeds against the other half. Right: a rule's picks stay as "
-        "they were, what they cost does not. Band: the least that any rule pays that "
+        "one half of the seeds against the other half; middle: how far infidelities "
+        "differ. Right: a rule's picks stay as they were, what they cost does not. Band: the least that any rule pays that "
         "reads entanglement alone, the same block for a target and its rotated form.",
     }
+
+
+def _pair(ax, by_seeds, rotated):
+    for column, one, kind in ((0, by_seeds, "no rule"), (1, rotated, "fitted")):
+        color, marker = KINDS[kind]
+        ax.plot([column] * 2, [one.low, one.high], color=color)
+        ax.plot(column, one.value, color=color, marker=marker, ms=8)
+    ax.set_xticks([0, 1], ["seeds", "seeds,\nrotated"])
+    ax.set_xlim(-0.6, 1.6)
 
 
 def reading(found):

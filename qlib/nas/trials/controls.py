@@ -122,6 +122,8 @@ class Rotation(NamedTuple):
         the seeds: the first before, the second after.
     chance : Estimate
         The same without a rotation: what the seeds alone change.
+    moved, moved_by_chance : Estimate
+        Mean change, up or down, of a block's log10 infidelity; halves likewise.
     paid : dict
         Rule to (before, after) Estimates of its regret, each family held out and the
         rule fitted on targets as they were.
@@ -137,6 +139,8 @@ class Rotation(NamedTuple):
     drift: float
     changed: Estimate
     chance: Estimate
+    moved: Estimate
+    moved_by_chance: Estimate
     paid: dict
     floor: Estimate
     floor_by_chance: Estimate
@@ -176,6 +180,8 @@ def rotation(draws, table, *, seeds, steps, rng, names=NAMES, callback=None):
         float(np.abs(table.features - after.features).max()),
         _changed(halves[0], other, table.families),
         _changed(halves[0], halves[1], table.families),
+        over_families(np.abs(halves[0] - other).mean(1), table.families),
+        over_families(np.abs(halves[0] - halves[1]).mean(1), table.families),
         {n: (one.mean, paid(after, one.choice).mean) for n, one in scored.items()},
         _floor(halves[0], other, table.families),
         _floor(halves[0], halves[1], table.families),
@@ -213,6 +219,12 @@ def rows(shuffled, turned):
         turned.changed.value,
         {"qubits": "rotated"},
     )
+    yield (
+        "change of log10 infidelity",
+        turned.moved_by_chance.value,
+        {"qubits": "as is"},
+    )
+    yield "change of log10 infidelity", turned.moved.value, {"qubits": "rotated"}
     for name, both in turned.paid.items():
         for qubits, one in zip(("as is", "rotated"), both, strict=True):
             yield "regret, decades", one.value, {"rule": name, "qubits": qubits}
