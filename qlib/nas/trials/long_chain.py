@@ -20,7 +20,7 @@ from qlib.nas.screen import screen, smallest_bond_dim, smallest_hidden, smallest
 from qlib.nas.search import search
 from qlib.nas.targets import ChainTarget
 from qlib.nas.tasks import Sampled
-from qlib.nas.training import train
+from qlib.nas.training import LEARNING_RATE, train
 from qlib.nas.trials.forecast import SIZES, Forecast, forecast
 from qlib.nas.vmc.estimates import blocked
 from qlib.nas.vmc.ground_state import ground_state
@@ -188,7 +188,7 @@ class Reached:
     infidelity : float or None
         With the target, from fresh samples of both.
     seconds : float
-        To reach it.
+        To reach it; a seed's share of those that were searched side by side.
     evaluations : int or None
     """
 
@@ -214,15 +214,19 @@ class Found:
     searches : dict
         "forecast" and "exact" to the `SearchResult` among the candidates that these
         spectra keep: one and the same where they keep the same.
+    fixed : (seeds,) array
+        Least sampled infidelities of the fixed architecture, as `search.score`.
     cuts : (cuts,) int array
         Where R₂ was measured.
     reached : list of Reached
-        "DMRG", "search", "fixed", "search, then VMC", "fixed, then VMC".
+        "DMRG", "search", "fixed", "search, then VMC", "fixed, then VMC", the
+        last four of the first seed.
     """
 
     chain: Chain
     screened: Screened
     searches: dict
+    fixed: np.ndarray
     cuts: np.ndarray
     reached: list
 
@@ -246,7 +250,8 @@ def end_to_end(
     trainings=3,
     samples=128,
     proposals=4,
-    seed=0,
+    seeds=(0,),
+    learning_rate=LEARNING_RATE,
     vmc_steps=30,
     vmc_samples=512,
     measured_samples=1024,
@@ -270,7 +275,10 @@ def end_to_end(
         architecture is trained for as many steps as cost the same.
     samples, proposals : int, optional
         Of `Sampled`.
-    seed : int, optional
+    seeds : sequence of int, optional
+        Of searches and trainings; the first one's states are measured.
+    learning_rate : float, optional
+        Of search and training; see `train`.
     vmc_steps, vmc_samples : int, optional
         Of `vmc.ground_state`, from the trained states.
     measured_samples : int, optional
@@ -289,10 +297,11 @@ def end_to_end(
     """
     if FIXED not in blocks:
         raise ValueError(f"blocks: got {list(blocks)}; allowed: {FIXED} among them")
-    task = Sampled(chain.target, samples=samples, proposals=proposals, seed=seed)
+    task = Sampled(chain.target, samples=samples, proposals=proposals, seed=seeds[0])
     screens = screened(chain, blocks, predictor)
-    shared = {"slots": 1, "steps": steps, "seeds": [seed], "clock": clock}
-    shared["budget"] = trainings * steps * task.cost("all")
+    shared = {"seeds": seeds, "learning_rate": learning_rate}
+    halving = {"slots": 1, "steps": steps, "clock": clock, **shared}
+    halving["budget"] = trainings * steps * task.cost("all")
     searches = {}
     for place, kind in enumerate(("forecast", "exact")):
         names = screens.kept(wanted, exact=bool(place))
@@ -302,29 +311,34 @@ def end_to_end(
         if place and names == screens.kept(wanted):
             searches[kind] = searches["forecast"]
             continue
-        searches[kind] = search(task, {name: blocks[name] for name in names}, **shared)
+        searches[kind] = search(task, {name: blocks[name] for name in names}, **halving)
     picked = searches["forecast"]
     began = clock()
     more = picked.evaluations // task.cost("all")
-    fixed = train(blocks[FIXED], task, seeds=[seed], steps=more)
+    fixed = train(blocks[FIXED], task, steps=more, **shared)
     spent = clock() - began
     reached = [_by_dmrg(chain, _cuts(chain))]
-    rest = {"chain": chain, "samples": measured_samples, "seed": seed}
+    rest = {"chain": chain, "samples": measured_samples, "seed": seeds[0]}
     starts = {
-        "search": (_alone(picked.blocks[0]), picked.seconds, picked.evaluations),
-        "fixed": (fixed.block(), spent, fixed.evaluations),
+        "search": (
+            _alone(picked.blocks[0]),
+            picked.seconds / len(seeds),
+            picked.evaluations,
+        ),
+        "fixed": (fixed.block(), spent / len(seeds), fixed.evaluations),
     }
     for name, (block, seconds, evaluations) in starts.items():
         reached.append(measured(name, block, seconds, evaluations, **rest))
     settings = {"steps": vmc_steps, "samples": vmc_samples, "clock": clock}
     for name, (block, seconds, evaluations) in starts.items():
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seeds[0])
         H = chain.target.hamiltonian
         after = ground_state(H, block, generator=generator, **settings)
         seconds, evaluations = seconds + after.seconds, evaluations + after.evaluations
         then = f"{name}, then VMC"
         reached.append(measured(then, after.block, seconds, evaluations, **rest))
-    return Found(chain, screens, searches, _cuts(chain), reached)
+    score = fixed.score[:, 0]
+    return Found(chain, screens, searches, score, _cuts(chain), reached)
 
 
 def measured(name, block, seconds, evaluations, *, chain, samples, seed):
@@ -418,6 +432,9 @@ def rows(found):
                 if value is not None:
                     labels = {"infidelity": infidelity, "spectra": spectra}
                     yield f"least {setting}", value, where | labels
+    for name, scores in (("search", found.search.score), ("fixed", found.fixed)):
+        decades = np.log10(scores).mean()
+        yield "log10 infidelity, mean over seeds", decades, where | {"state": name}
     for one in found.reached:
         labels = where | {"state": one.name}
         yield "relative error of the energy", one.energy_error.value, labels
