@@ -241,8 +241,9 @@ def rotated(found):
         "caption": "One random rotation of all qubits of each target leaves all its "
         f"entanglement as it is (here to {found.drift:.0e}). Left: the best block by "
         "one half of the seeds against the other half; middle: how far infidelities "
-        "differ. Right: a rule's picks stay as they were, what they cost does not. Band: the least that any rule pays that "
-        "reads entanglement alone, the same block for a target and its rotated form.",
+        "differ. Right: a rule's picks stay as they were, what they cost does not. "
+        "Band: the least that any rule pays that reads entanglement alone and so picks "
+        "one block for a target and its rotated form.",
     }
 
 

@@ -9,8 +9,8 @@ from qlib.intervals import Estimate
 from qlib.nas.rules.profile import FEATURES
 from qlib.nas.rules.rules import ALL, SHORTEST
 
-RESAMPLES = 2000
-TREES = 30
+RESAMPLES = 1000
+TREES = 20
 LAW = 0.25  # bits a site: growth above it is called a volume law, as in rules.growth
 
 
