@@ -92,7 +92,8 @@ def test_the_four_chains_have_positive_ground_states():
 def test_trained_states_keep_to_what_energy_and_gap_allow():
     targets = energies.chains(4)[:2]
     blocks = candidates(4, names=("MPS",))
-    found = energies.trained(targets, blocks, seeds=(0, 1), steps=40)
+    settings = {"seeds": (0, 1), "steps": 40, "learning_rate": 0.1}
+    found = energies.trained(targets, blocks, **settings)
     assert found.energy_error.shape == (2, 1, 2)
     assert (abs(found.entropy_error) <= found.certified).all()
     for target, gap in zip(targets, found.gaps, strict=True):

@@ -16,7 +16,7 @@ from qlib.entanglement.dmrg import dmrg
 from qlib.entanglement.exact import Sector, ground_state
 from qlib.nas.targets import Target
 from qlib.nas.tasks import Energy
-from qlib.nas.training import train
+from qlib.nas.training import LEARNING_RATE, train
 
 SMALL = 1e-3  # relative errors of the energy below which it is called right
 TOLD = 0.1  # nats within which an entropy is called known
@@ -217,7 +217,7 @@ class Trained:
         return float((self.certified < TOLD).mean())
 
 
-def trained(targets, blocks, *, seeds, steps):
+def trained(targets, blocks, *, seeds, steps, learning_rate=LEARNING_RATE):
     """Train every block on the energy of every target.
 
     Parameters
@@ -228,11 +228,14 @@ def trained(targets, blocks, *, seeds, steps):
         As by `candidates`.
     seeds : sequence of int
     steps : int
+    learning_rate : float, optional
+        See `train`.
 
     Returns
     -------
     Trained
     """
+    settings = {"seeds": seeds, "steps": steps, "learning_rate": learning_rate}
     shape = len(targets), len(blocks), len(seeds)
     errors, entropies, gaps = np.empty(shape), np.empty(shape), []
     for row, target in enumerate(targets):
@@ -240,7 +243,7 @@ def trained(targets, blocks, *, seeds, steps):
         task = Energy(target.hamiltonian, energy=target.energy)
         exact = target.features().entropy
         for column, build in enumerate(blocks.values()):
-            found = train(build, task, seeds=seeds, steps=steps)
+            found = train(build, task, **settings)
             entropy = [_entropy(state) for state in found.vectors()[:, 0]]
             errors[row, column] = np.maximum(found.score[:, 0], 0.0)
             entropies[row, column] = np.array(entropy) - exact
