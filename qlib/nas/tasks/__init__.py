@@ -10,7 +10,7 @@ asked five things:
   their own; `log_psi` maps such spins to (replicas, configs) and is called where
   configurations are drawn from psi itself.
 - ``loss(batch, log_psi_values)``: (…, replicas, configs) -> (…, replicas), real, to
-  be differentiated; in [0, 1], an infidelity, if `logarithmic`.
+  be differentiated; not negative, an infidelity or −ln F, if `logarithmic`.
 - ``score(batch, log_psi_values)``: the same shapes on "all", without gradient; what
   is reported.
 - ``select(indices)``: the task with the targets of these replicas.

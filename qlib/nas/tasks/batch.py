@@ -63,11 +63,28 @@ def amplitudes(log_psi):
 def infidelity(phi, psi):
     """1 − |<phi|psi>|² / <psi|psi> over the last axis, phi normalised there.
 
-    <phi|psi> phi is taken from psi before the square, so that small infidelities keep
-    their digits. One where psi vanishes.
+    Small ones keep their digits, see `_parts`. One where psi vanishes.
+    """
+    rest, along = _parts(phi, psi)
+    some = rest + along > 0
+    return torch.where(some, rest / torch.where(some, rest + along, 1.0), 1.0)
+
+
+def minus_log_fidelity(phi, psi):
+    """−ln F of the same states, with digits where F is near one and near zero.
+
+    At most about 708, where the overlap underflows; there without a gradient.
+    """
+    rest, along = _parts(phi, psi)
+    tiny = torch.finfo(along.dtype).tiny
+    return torch.log1p(rest / along.clamp_min(tiny))
+
+
+def _parts(phi, psi):
+    """Squared norms of what of psi is orthogonal to phi, and of what is along it.
+
+    <phi|psi> phi is taken from psi before the square, not |<phi|psi>|² after.
     """
     overlap = (phi.conj() * psi).sum(-1, keepdim=True)
     rest = (psi - overlap * phi).abs().square().sum(-1)
-    norm = psi.abs().square().sum(-1).expand_as(rest)
-    some = norm > 0
-    return torch.where(some, rest / torch.where(some, norm, 1.0), 1.0)
+    return rest, overlap.abs().square()[..., 0].expand_as(rest)

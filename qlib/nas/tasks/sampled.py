@@ -6,7 +6,13 @@ import torch
 
 from qlib.arguments import integer_between, positive_integer
 from qlib.nas.targets.chain import ChainTarget
-from qlib.nas.tasks.batch import Batch, amplitudes, checked_part, infidelity
+from qlib.nas.tasks.batch import (
+    Batch,
+    amplitudes,
+    checked_part,
+    infidelity,
+    minus_log_fidelity,
+)
 
 HALVINGS = 50  # of the interval of log Z: to 1e-13 of its length
 
@@ -25,7 +31,7 @@ class SampledBatch(Batch):
 
 
 class Sampled:
-    """loss = score = 1 − F from exact samples of phi and Metropolis samples of psi.
+    """−ln F, score 1 − F, from exact samples of phi and Metropolis samples of psi.
 
     Half of the configurations s come from |phi|², half from |psi|²/Z. Taken together
     they are of the density m = (|phi|² + |psi|²/Z) / 2, and every inner product is a
@@ -63,7 +69,8 @@ class Sampled:
         1: one target serves any number of replicas.
     device : torch.device
     logarithmic : bool
-        True: the loss is in [0, 1].
+        True: the loss is not negative. Of many sites it is −ln F, which has a gradient
+        where F is exponentially small.
     renyi2 : None
         Entropies of psi are not at hand.
 
@@ -148,20 +155,23 @@ class Sampled:
         )
 
     def loss(self, batch, log_psi):
-        """1 − F, (..., 2 samples) -> (...)."""
-        log_phi = batch.log_phi
-        with torch.no_grad():
-            excess = 2 * (log_psi.real - log_phi.real)
-            log_z = balance(excess)[..., None]
-            log_m = torch.logaddexp(2 * log_phi.real, 2 * log_psi.real - log_z)
-        phi = amplitudes(log_phi - log_m / 2)
-        phi = phi / torch.linalg.vector_norm(phi, dim=-1, keepdim=True)
-        return infidelity(phi, amplitudes(log_psi - log_m / 2))
+        """−ln F, (..., 2 samples) -> (...)."""
+        return minus_log_fidelity(*_weighted(batch.log_phi, log_psi))
 
     def score(self, batch, log_psi):
         """1 − F without gradient, (..., 2 samples) -> (...)."""
         with torch.no_grad():
-            return self.loss(batch, log_psi)
+            return infidelity(*_weighted(batch.log_phi, log_psi))
+
+
+def _weighted(log_phi, log_psi):
+    """phi/√m, normalised, and psi/√m over the samples, m being no function of psi."""
+    with torch.no_grad():
+        log_z = balance(2 * (log_psi.real - log_phi.real))[..., None]
+        log_m = torch.logaddexp(2 * log_phi.real, 2 * log_psi.real - log_z)
+    phi = amplitudes(log_phi - log_m / 2)
+    phi = phi / torch.linalg.vector_norm(phi, dim=-1, keepdim=True)
+    return phi, amplitudes(log_psi - log_m / 2)
 
 
 def metropolis(log_psi, starts, proposals, generator):
