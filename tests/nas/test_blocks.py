@@ -302,6 +302,7 @@ def test_blocks_move_between_devices_and_precision_stays(build, device):
         (lambda: Attention(4, 6, 0), "heads"),
         (lambda: Attention(4, depth=0), "depth"),
         (lambda: Attention(4, width=0), "width"),
+        (lambda: Attention(4, units=0), "units"),
         (lambda: Attention(4, positions=None), "positions"),
         (lambda: Attention(4, scale=np.nan), "scale"),
         (lambda: Autoregressive(4, 6, 4), "heads"),

@@ -50,7 +50,6 @@ def product_of_matrices(tensors):
 
 
 def normal_rows(x):
-    x = x - x.mean(-1, keepdims=True)
     return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
 
 
@@ -180,15 +179,17 @@ def test_feed_forward_is_its_layers(depth):
     agrees(block, psi)
 
 
-@pytest.mark.parametrize(("heads", "depth"), [(1, 1), (3, 1), (2, 2)])
-def test_attention_is_its_layers(heads, depth):
-    block = Attention(5, 6, heads, depth, width=7, scale=1.5, generator=seeded())
+@pytest.mark.parametrize(("heads", "depth", "units"), [(1, 1, 6), (3, 1, 2), (2, 2, 9)])
+def test_attention_is_its_layers(heads, depth, units):
+    sizes = {"width": 7, "units": None if units == 6 else units}
+    block = Attention(5, 6, heads, depth, **sizes, scale=1.5, generator=seeded())
     w = weights(block)
 
     def psi(s):
         tokens = (w["sites"] + w["spin"] * s).T
-        read = tokens_by_loops(block, tokens, causal=False).sum(0) @ w["readings"].T
-        return np.exp(read[0] + 1j * read[1])
+        z = tokens_by_loops(block, tokens, causal=False).sum(0)
+        real, imag = (w["readings"] @ z + w["biases"]).reshape(2, units)
+        return np.prod(2 * np.cosh(real + 1j * imag))
 
     agrees(block, psi)
 

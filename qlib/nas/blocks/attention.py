@@ -2,14 +2,17 @@
 
 import torch
 
+from qlib.arguments import integer_between
 from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.rbm import log_2cosh
 from qlib.nas.blocks.transformer import layers, normalised, through
 
 
 class Attention(Block):
-    """log psi(s) = Σ_i (u + i v) · y_i(s), y the tokens after layers of attention.
+    """log psi(s) = Σ_k log 2cosh(c_k + w_k · z(s)), z the sum of tokens.
 
-    Token i starts as a vector for its site plus s_i times one for the spin.
+    Token i starts as a vector for its site plus s_i times one for the spin, and goes
+    through layers of attention. The layers are real, c and w complex.
 
     Parameters
     ----------
@@ -23,6 +26,8 @@ class Attention(Block):
         Layers; 1 unless given.
     width : int, optional
         Hidden units of each layer's perceptron; 2 dim unless given.
+    units : int, optional
+        Terms k of log psi; dim unless given.
     positions : bool, optional
         Whether sites differ. If not, all sites start with one vector, and log psi is
         the same for all permutations of the spins. True unless given.
@@ -30,16 +35,18 @@ class Attention(Block):
         See `Block`.
     scale : float, optional
         The standard deviation of a weight at the start is this over the root of its
-        inputs' number; 1 unless given. The last vectors u, v have a tenth of it.
+        inputs' number, 1 unless given; that of c is 0.3 times it, and that of w such
+        that w · z is about as large.
     generator : torch.Generator, optional
         Source of the weights; seed 0 unless given.
 
     Notes
     -----
-    Real weights; amplitude and phase are two readings of the sum of all tokens
-    (Viteritti, Rende and Becca, Phys. Rev. Lett. 130, 236401, 2023, sum likewise).
-    Every token sees every other, so that no cut bounds the Schmidt rank. Cost
-    O(depth N dim (N + dim + width)) a configuration.
+    Viteritti, Rende and Becca, Phys. Rev. Lett. 130, 236401 (2023), with standard
+    layers. Every token sees every other, so that no cut bounds the Schmidt rank. Cost
+    O(depth N dim (N + dim + width)) a configuration. Amplitude and phase linear in z
+    left infidelities seven times as large (geometric mean over the seven targets at six
+    sites; 200 parameters, 300 steps, median of four seeds).
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Attention(Block):
         depth=1,
         *,
         width=None,
+        units=None,
         positions=True,
         marshall=False,
         scale=1.0,
@@ -65,12 +73,16 @@ class Attention(Block):
         drawn = {"real": True, "generator": generator}
         self.sites = normal(dim, kinds, scale=scale, **drawn)
         self.spin = normal(dim, 1, scale=scale, **drawn)
-        self.readings = normal(2, dim, scale=0.1 * scale / dim**0.5, **drawn)
+        units = dim if units is None else integer_between("units", units, 1, 4096)
+        spread = 0.3 * scale / (dim * self.num_sites) ** 0.5
+        self.readings = normal(2 * units, dim, scale=spread, **drawn)
+        self.biases = normal(2 * units, scale=0.3 * scale, **drawn)
 
     def log_amplitude(self, spins):
         """log psi without the sign rule, (..., N) -> (...) complex128."""
         sites = self.sites.expand(-1, self.num_sites)
         pairs = torch.stack([sites + self.spin, sites - self.spin], dim=1)
         tokens = through(self.layers, pairs, spins.reshape(-1, self.num_sites).T)
-        size, phase = self.readings @ normalised(tokens).sum(1)  # (configs) each
-        return torch.complex(size, phase).view(spins.shape[:-1])
+        fields = self.readings @ normalised(tokens).sum(1) + self.biases[:, None]
+        fields = torch.complex(*fields.unflatten(0, (2, -1)))  # (units, configs)
+        return log_2cosh(fields).sum(0).view(spins.shape[:-1])

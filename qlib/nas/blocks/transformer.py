@@ -13,8 +13,7 @@ CAP = 50.0  # of a score: weights between exp(±50) and their sums keep their di
 
 
 def normalised(tokens):
-    """Tokens (dim, …) with mean 0 and variance 1; the next matrix holds the gains."""
-    tokens = tokens - tokens.mean(0)
+    """Tokens (dim, …) of mean square 1; the next matrix holds the gains."""
     return tokens * torch.rsqrt((tokens * tokens).mean(0) + 1e-5)
 
 
@@ -35,9 +34,10 @@ class Layer(nn.Module):
 
     Notes
     -----
-    Vaswani et al., NeurIPS 2017, with the norms first (Xiong et al., ICML 2020) and
-    scores that level off at `CAP` (Gemma Team, arXiv:2408.00118). Cost
-    O(N dim (N + dim + width)) a configuration of N tokens.
+    Vaswani et al., NeurIPS 2017, with norms first (Xiong et al., ICML 2020) that divide
+    by the root mean square (Zhang and Sennrich, NeurIPS 2019), and scores that level
+    off at `CAP` (Gemma Team, arXiv:2408.00118). Cost O(N dim (N + dim + width)) a
+    configuration of N tokens.
     """
 
     def __init__(self, dim, heads, width, *, scale, generator):
