@@ -259,6 +259,25 @@ def test_names_of_rules_are_those_of_the_figures():
     assert len(NAMES) == len(set(NAMES)) == len(RULES) + len(FITTED) + 2
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: draw(points=0), "points"),
+        (lambda: draw(["Ising"]), "families"),
+        (lambda: draw(sizes=[5]), "num_sites"),
+        (lambda: measure([], seeds=[0]), "draws"),
+        (lambda: measure(draw(["GHZ"], sizes=[4]), seeds=[]), "seeds"),
+        (lambda: measure(draw(["GHZ"], sizes=[4]), seeds=[0], steps=0), "steps"),
+        (lambda: measure(draw(["GHZ"], sizes=[4]), seeds=[0], blocks=["X"]), "names"),
+        (lambda: over_families(np.ones(3), np.array(["a"] * 3)), "families"),
+        (lambda: null(planted().rows(slice(1, None)), draws=1, rng=None), "table"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_by_name(call, name):
+    with pytest.raises(ValueError, match=f"^{name}: got .*; allowed: "):
+        call()
+
+
 def test_rows_say_each_number_once():
     found = planted(families=3, points=1)
     scored = families_held_out(found, ["entropy"]), sizes_held_out(found, [CHANCE])

@@ -64,7 +64,10 @@ def over_families(values, families):
     -------
     `qlib.intervals.Estimate`
     """
-    return intervals.mean(means(values, families))
+    by_family = means(values, families)
+    if len(by_family) < 2:
+        raise ValueError(f"families: got {len(by_family)}; allowed: two or more")
+    return intervals.mean(by_family)
 
 
 def means(values, families):

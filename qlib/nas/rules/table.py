@@ -6,13 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from qlib.arguments import positive_integer
 from qlib.nas.candidates import candidates
 from qlib.nas.rules.families import FAMILIES, target
 from qlib.nas.rules.profile import FEATURES, basis_features, profile
 from qlib.nas.rules.rules import BLOCKS, FLOOR
 from qlib.nas.targets import Target
 from qlib.nas.tasks import FullSum
-from qlib.nas.training import train
+from qlib.nas.training import seed_list, train
 
 AT_ONCE = 2**13  # configurations times replicas trained together: what caches hold
 
@@ -43,6 +44,7 @@ def draw(families=FAMILIES, *, sizes=(6, 8, 10), points=2):
     list of Draw
         By family, then point, then size.
     """
+    points = positive_integer("points", points)
     return [
         Draw(family, point, target(family, size, point))
         for family in families
@@ -136,6 +138,9 @@ def measure(draws, *, seeds, steps=400, blocks=BLOCKS, callback=None):
     -----
     O(T B S steps 2^N) evaluations; targets of a size are trained together.
     """
+    if not len(draws):
+        raise ValueError("draws: got none; allowed: one or more")
+    seeds = seed_list(seeds)
     sizes = np.array([one.target.num_sites for one in draws])
     infidelity = np.empty((len(draws), len(blocks), len(seeds)))
     profiles, done = [None] * len(draws), 0

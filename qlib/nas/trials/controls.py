@@ -90,7 +90,11 @@ def null(table, *, draws, rng, names=(*RULES, "one threshold", "tree")):
 
 def permuted(table, rng):
     """The table with each family's profiles those of another, point by point."""
-    names = np.unique(table.families)
+    names, counts = np.unique(table.families, return_counts=True)
+    if np.ptp(counts):
+        raise ValueError(
+            f"table: got {counts} rows of families; allowed: equal numbers"
+        )
     order = np.lexsort((table.sizes, table.points, table.families))
     rows = order.reshape(len(names), -1)  # (families, rows of each)
     given = np.empty(len(order), dtype=int)
