@@ -52,9 +52,14 @@ class Supernet:
         for stack in self._stacks:
             stack.to(device)
 
-    def parameters(self):
-        """All weights, each (S R, ...)."""
-        return [p for stack in self._stacks for p in stack.parameters()]
+    @property
+    def weights(self):
+        """All weights by candidate and name, each (S R, ...)."""
+        return {
+            f"{name}: {parameter}": weight
+            for name, stack in zip(self.names, self._stacks, strict=True)
+            for parameter, weight in stack.weights.items()
+        }
 
     def block(self, slot, candidate, replica):
         """A candidate of one slot and replica as a `Block` that stands by itself."""

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from qlib.nas.adam import DECAY, Adam
 from qlib.nas.supernet import relaxations
 from qlib.nas.supernet.mixture import Supernet, mix, one_hot
 from qlib.nas.tasks.renyi import entanglement_penalty
@@ -12,8 +13,7 @@ from qlib.nas.training import seed_list
 
 CHECKPOINTS = 20  # of the trace
 FLOOR = 1e-12  # added to an infidelity before its logarithm
-WEIGHT_BETAS = (0.9, 0.999)
-ARCHITECTURE_BETAS = (0.5, 0.999)  # of DARTS
+ARCHITECTURE_DECAY = (0.5, 0.999)  # of Adam's moments, as DARTS has them
 
 
 class Run:
@@ -52,9 +52,14 @@ class Run:
         self.logits = torch.zeros(shape, dtype=torch.float64, device=device)
         self.logits.requires_grad_()
         self.allowed = torch.ones(shape, dtype=torch.bool, device=device)
-        self.weights_adam = torch.optim.Adam(self.net.parameters(), betas=WEIGHT_BETAS)
-        self.logits_adam = torch.optim.Adam([self.logits], betas=ARCHITECTURE_BETAS)
-        self.generator = torch.Generator().manual_seed(seeds[0])
+        learnt = {"weights": self.net.weights, "architecture": {"": self.logits}}
+        decays = {"weights": DECAY, "architecture": ARCHITECTURE_DECAY}
+        self.learnt = {
+            part: (tensors, Adam(tensors, decay=decays[part]))
+            for part, tensors in learnt.items()
+        }
+        self.seed = seeds[0]
+        self.done = 0
         self.noise = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.evaluations = 0
         self.trace = []
@@ -63,17 +68,30 @@ class Run:
         """Train to the end and decide every slot."""
         stages = decisions(self.scheme, self.net.slots, self.steps)
         spacing = max(1, self.steps // CHECKPOINTS)
-        for step in range(self.steps):
-            for slot in np.flatnonzero(stages == step):
+        while self.done < self.steps:
+            for slot in np.flatnonzero(stages == self.done):
                 self.decide(slot)
-            loss = self._step(step)
-            if step % spacing == 0 or step == self.steps - 1:
-                self._note(step, loss)
+            temperature, loss = self.temperature(), self._step()
+            self.done += 1
+            if self.done % spacing == 1 % spacing and self.done < self.steps:
+                self._note(temperature, loss)
             if callback is not None:
-                callback(step + 1, self)
+                callback(self.done, self)
         self.relaxed = self.shares()
         for slot in np.flatnonzero(stages == self.steps):
             self.decide(slot)
+        self._note(temperature, loss)
+
+    @property
+    def progress(self):
+        """Share of the steps done."""
+        return self.done / self.steps
+
+    def temperature(self):
+        """Of the Gumbel-softmax; 1 in other schemes."""
+        if self.scheme != "gumbel":
+            return 1.0
+        return self.settings.temperature(self.progress)
 
     def shares(self):
         """Probability of each candidate, (R, S, K)."""
@@ -105,40 +123,34 @@ class Run:
         kept = torch.stack(losses).argmax(0)  # (R,)
         self.allowed[:, slot] = one_hot(kept, self.allowed.shape[-1]).bool()
 
-    def _step(self, step):
-        progress = step / self.steps
-        rate = self.settings.learning_rate * (
-            0.05 + 0.95 * np.cos(np.pi / 2 * progress)
-        )
-        loss = self._update("weights", self.weights_adam, rate, progress)
-        if step >= warm_up(self.settings, self.steps):
-            rate = self.settings.architecture_rate
-            self._update("architecture", self.logits_adam, rate, progress)
+    def _step(self):
+        cosine = 0.5 * (1 + np.cos(np.pi * self.progress))
+        loss = self._update("weights", self.settings.learning_rate * cosine)
+        if self.done >= warm_up(self.settings, self.steps):
+            self._update("architecture", self.settings.architecture_rate)
         return loss
 
-    def _update(self, part, adam, rate, progress):
+    def _update(self, part, rate):
         """One step of Adam on weights or architecture; the loss before it, (R,)."""
-        adam.param_groups[0]["lr"] = rate
-        learnt = adam.param_groups[0]["params"]
-        gates = self._gates(progress)
+        tensors, adam = self.learnt[part]
+        gates = self._gates()
         of_weights = part == "weights"
         loss = self._relaxed(part, gates, self._loss, of_weights)
         if self.penalty:
             loss = loss + self._relaxed("all", gates, self._penalty, of_weights)
-        gradients = torch.autograd.grad(loss.sum(), learnt, materialize_grads=True)
-        for parameter, gradient in zip(learnt, gradients, strict=True):
-            parameter.grad = gradient
-        adam.step()
+        gradients = torch.autograd.grad(
+            loss.sum(), list(tensors.values()), materialize_grads=True
+        )
+        adam.step(tensors, gradients, rate)
         return loss.detach()
 
-    def _gates(self, progress):
+    def _gates(self):
         """Gates with gradients to the architecture parameters, (R, S, K)."""
         if self.scheme != "gumbel":
             return relaxations.probabilities(self.logits, self.allowed)
         noise = relaxations.gumbel(self.logits.shape, self.noise).to(self.logits.device)
-        temperature = self.settings.temperature(progress)
         return relaxations.straight_through(
-            self.logits, self.allowed, noise, temperature
+            self.logits, self.allowed, noise, self.temperature()
         )
 
     def _relaxed(self, part, gates, loss, of_weights):
@@ -165,24 +177,27 @@ class Run:
         return batch, outputs
 
     def _batch(self, part, gates):
-        return self.task.batch(part, self.generator, self._sampler(gates.detach()))
+        """The parts of one step are drawn with one seed: two halves of one draw."""
+        seed = np.random.SeedSequence([self.seed, self.done]).generate_state(1)[0]
+        generator = torch.Generator().manual_seed(int(seed))
+        return self.task.batch(part, generator, self._sampler(gates.detach()))
 
     def _sampler(self, gates):
         return lambda spins: mix(self.net.outputs(spins), gates)
 
     def _loss(self, batch, values):
         loss = self.task.loss(batch, values)
-        return torch.log(loss + FLOOR) if self.task.logarithmic else loss
+        if self.task.logarithmic and batch.part in self.settings.logarithmic:
+            return torch.log(loss + FLOOR)
+        return loss
 
     def _penalty(self, batch, values):
         return self.penalty * entanglement_penalty(values, self.task.renyi2)
 
-    def _note(self, step, loss):
+    def _note(self, temperature, loss):
         shares = self.shares()
         entropy = -torch.special.xlogy(shares, shares).sum((-1, -2))
-        gumbel = self.scheme == "gumbel"
-        temperature = self.settings.temperature(step / self.steps) if gumbel else 1.0
-        columns = (step + 1, shares.cpu(), entropy.cpu(), temperature, loss.cpu())
+        columns = (self.done, shares.cpu(), entropy.cpu(), temperature, loss.cpu())
         self.trace.append([np.asarray(column) for column in columns])
 
 

@@ -14,7 +14,7 @@ class Settings:
     Attributes
     ----------
     learning_rate : float
-        Of the weights, Adam's; falls to a twentieth along a cosine.
+        Of the weights, see `qlib.nas.adam.Adam`; falls to nought along a half cosine.
     architecture_rate : float
         Of the architecture parameters, Adam's with β = (0.5, 0.999) as in DARTS.
     hot, cold : float
@@ -29,6 +29,7 @@ class Settings:
     hot: float = 2.0
     cold: float = 0.3
     warm_up: float = 0.2
+    logarithmic: tuple = ("weights", "architecture")
 
     def __post_init__(self):
         for name in ("learning_rate", "architecture_rate", "hot", "cold"):

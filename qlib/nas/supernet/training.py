@@ -13,7 +13,7 @@ from qlib.nas.supernet.settings import SCHEMES, Settings
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """How the architecture formed, at C checkpoints.
+    """How the architecture formed, at C checkpoints; the last, when all is decided.
 
     Attributes
     ----------

@@ -97,9 +97,9 @@ class Regrets:
         Returns
         -------
         Estimate
-            Bootstrapped over targets, the seeds of each averaged.
+            Student's, over targets, the seeds of each averaged.
         """
-        return intervals.mean(self.regret(name).mean(0))
+        return intervals.student_mean(self.regret(name).mean(0))
 
     def less(self, name, other):
         """Mean regret of `name` minus that of `other`, target by target.
@@ -108,7 +108,7 @@ class Regrets:
         -------
         Estimate
         """
-        return intervals.mean((self.regret(name) - self.regret(other)).mean(0))
+        return intervals.student_mean((self.regret(name) - self.regret(other)).mean(0))
 
     def gap(self, name):
         """log10 infidelity with shared weights minus trained alone, (S, T), decades."""

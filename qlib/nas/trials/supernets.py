@@ -145,7 +145,7 @@ def rows(found):
 
 def decades(score):
     """log10, of 1e-6 where that is larger."""
-    return np.log10(np.maximum(score, FLOOR))
+    return np.log10(np.maximum(np.asarray(score), FLOOR))
 
 
 def _builder(blocks, architecture):
