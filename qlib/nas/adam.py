@@ -3,7 +3,6 @@
 import torch
 from torch.optim.adam import adam
 
-RATE_OF_COMPLEX = 0.25  # of that of real parameters
 DECAY = (0.9, 0.999)  # of the two moments, Kingma and Ba's
 EPSILON = 1e-8  # added to the root of the second, theirs too
 
@@ -14,6 +13,8 @@ class Adam:
     Parameters
     ----------
     weights : dict of str to tensor
+    rates : dict of str to float, optional
+        Of each weight, over the learning rate; 1 unless given.
     decay : (float, float), optional
         Of the two moments; (0.9, 0.999) unless given.
 
@@ -21,12 +22,12 @@ class Adam:
     -----
     Kingma and Ba, arXiv:1412.6980, by torch's functional form, which imports no
     compiler as the first `torch.optim.Adam` does (1.3 s), and whose moments are at hand
-    for `keep`. Complex parameters, which are exponents or factors of psi as they stand,
-    take steps of a quarter; see `qlib.nas.training.train` for what was measured.
+    for `keep`.
     """
 
-    def __init__(self, weights, *, decay=DECAY):
+    def __init__(self, weights, *, rates=None, decay=DECAY):
         self.count, self.decay = 0, decay
+        self.rates = dict.fromkeys(weights, 1.0) if rates is None else rates
         self.moments = {
             name: [torch.zeros_like(weight, requires_grad=False) for _ in decay]
             for name, weight in weights.items()
@@ -44,33 +45,25 @@ class Adam:
         rate : float
             The learning rate.
         """
-        for is_complex in (False, True):
-            chosen = [
-                (weight, gradient, *self.moments[name])
-                for (name, weight), gradient in zip(
-                    weights.items(), gradients, strict=True
-                )
-                if weight.is_complex() == is_complex
-            ]
-            if chosen:
-                parameters, own, first, second = map(list, zip(*chosen, strict=True))
-                adam(
-                    parameters,
-                    own,
-                    first,
-                    second,
-                    [],
-                    [torch.tensor(float(self.count)) for _ in chosen],
-                    foreach=False,
-                    has_complex=is_complex,
-                    amsgrad=False,
-                    beta1=self.decay[0],
-                    beta2=self.decay[1],
-                    lr=rate * RATE_OF_COMPLEX if is_complex else rate,
-                    weight_decay=0.0,
-                    eps=EPSILON,
-                    maximize=False,
-                )
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
+            first, second = self.moments[name]
+            adam(
+                [weight],
+                [gradient],
+                [first],
+                [second],
+                [],
+                [torch.tensor(float(self.count))],
+                foreach=False,
+                has_complex=weight.is_complex(),
+                amsgrad=False,
+                beta1=self.decay[0],
+                beta2=self.decay[1],
+                lr=rate * self.rates[name],
+                weight_decay=0.0,
+                eps=EPSILON,
+                maximize=False,
+            )
         self.count += 1
 
     def keep(self, indices):

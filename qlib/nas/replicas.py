@@ -5,6 +5,7 @@ import copy
 import torch
 from torch.func import functional_call, stack_module_state, vmap
 
+from qlib.nas.blocks.block import Block
 from qlib.nas.spins import all_configurations
 
 
@@ -57,6 +58,20 @@ class Replicas:
     def parameters(self):
         """The stacked tensors, leaves that an optimiser takes."""
         return list(self.weights.values())
+
+    @property
+    def rates(self):
+        """Each weight's share of the learning rate: the `rate` of its block."""
+        blocks = [
+            (prefix, module)
+            for prefix, module in self.template.named_modules()
+            if isinstance(module, Block)
+        ]
+        return {
+            name: block.rate
+            for prefix, block in blocks
+            for name, _ in block.named_parameters(prefix)
+        }
 
     def log_psi(self, spins):
         """log psi of each replica, not normalised.

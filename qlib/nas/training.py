@@ -40,8 +40,8 @@ def train(
     steps : int, optional
         Steps of Adam, 400 unless given.
     learning_rate : float, optional
-        Of real parameters at the start, 0.02 unless given; a quarter of it for complex
-        ones. Falls to nought along half a cosine.
+        At the start, 0.02 unless given; times the block's `rate`, which is 1/4 for
+        RBM and Jastrow and 2 for MPS. Falls to nought along half a cosine.
     penalty : float, optional
         λ of λ Σ_cuts (R₂ − R₂_target)², added to the loss; 0 unless given.
     start : Trained, optional
@@ -64,9 +64,10 @@ def train(
     What is minimised is the logarithm of an infidelity, and an energy as it is. Both
     choices here were made on the seven targets (`qlib.nas.targets.seven`) and the six
     default candidates, three seeds, 300 steps at N = 8: the mean log10 infidelity is
-    −2.5 with the logarithm, −1.9 with the infidelity itself. Real networks did best at
-    rates of 0.02 to 0.03 (N = 6), complex machines at 0.003 to 0.005: at 0.01 most of
-    them fall into one of the two configurations of GHZ and stay there.
+    −2.5 with the logarithm, −1.9 with the infidelity itself. Networks do best at rates
+    of 0.02 to 0.03 (N = 6). Complex RBM do at 0.003 to 0.005: at 0.01 most fall into
+    one of the two configurations of GHZ and stay there. MPS hardly mind at N = 8 (0.005
+    to 0.08), and want 0.04 at 64 sites.
     """
     seeds = seed_list(seeds)
     several = task.replicas > 1
@@ -172,7 +173,7 @@ class Training:
     def restart(self):
         """Forget the optimiser's moments and all scores; keep the weights."""
         self.step = 0
-        self.adam = Adam(self.replicas.weights)
+        self.adam = Adam(self.replicas.weights, rates=self.replicas.rates)
         self.checkpoints, self.scores = [], []
         count = len(self.replicas)
         self.score = torch.full((count,), torch.inf, dtype=torch.float64)

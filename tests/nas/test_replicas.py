@@ -66,6 +66,14 @@ def test_vectors_are_normalised_states_of_the_blocks(build):
     torch.testing.assert_close(vectors, alone, rtol=0, atol=1e-12)
 
 
+def test_a_weight_of_a_product_learns_at_the_rate_of_its_block():
+    rates = Replicas(BUILDS["product"], generators()).rates
+    assert rates["blocks.0.weight"] == RBM.rate
+    assert rates["blocks.1.weight"] == MPS.rate
+    assert rates.keys() == Replicas(BUILDS["product"], generators()).weights.keys()
+    assert set(Replicas(BUILDS["attention"], generators()).rates.values()) == {1.0}
+
+
 def test_kept_replicas_are_the_same_states(build):
     replicas = Replicas(build, generators())
     before = replicas.vectors()

@@ -23,7 +23,15 @@ class Block(nn.Module):
         Multiply psi by (−1)^(number of down spins on odd sites), the sign rule of
         bipartite antiferromagnets (Marshall, Proc. R. Soc. A 232, 48, 1955). A product
         of one-site signs: the entanglement stays what it is.
+
+    Attributes
+    ----------
+    rate : float
+        Of a class: the learning rate of its weights over that of a network's; measured
+        as `qlib.nas.training.train` says.
     """
+
+    rate = 1.0
 
     def __init__(self, num_sites, *, marshall=False):
         super().__init__()

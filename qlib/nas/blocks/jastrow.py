@@ -28,6 +28,8 @@ class Jastrow(Block):
     states. N (N + 1) / 2 parameters, whose number is fixed; O(N²) a configuration.
     """
 
+    rate = 0.25
+
     def __init__(
         self, num_sites, *, real=False, marshall=False, scale=0.1, generator=None
     ):

@@ -49,6 +49,8 @@ class MPS(Block):
     gradient goes through them. Cost O(N chi^2) a configuration and O(N chi^3) a call.
     """
 
+    rate = 2.0
+
     def __init__(
         self,
         num_sites,

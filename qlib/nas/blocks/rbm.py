@@ -38,6 +38,8 @@ class RBM(Block):
     where units see at most 5 sites O(N), and O(hidden) a call.
     """
 
+    rate = 0.25
+
     def __init__(
         self,
         num_sites,
