@@ -2,6 +2,7 @@
 
 import torch
 
+from qlib.arguments import number_between
 from qlib.nas.blocks.block import Block, normal
 
 
@@ -17,7 +18,7 @@ class Jastrow(Block):
     marshall : bool, optional
         See `Block`.
     scale : float, optional
-        Standard deviation of J and a at the start; 0.1 unless given.
+        Standard deviation of J and a at the start times √N; 0.3 unless given.
     generator : torch.Generator, optional
         Source of J and a; seed 0 unless given.
 
@@ -31,16 +32,17 @@ class Jastrow(Block):
     rate = 0.25
 
     def __init__(
-        self, num_sites, *, real=False, marshall=False, scale=0.1, generator=None
+        self, num_sites, *, real=False, marshall=False, scale=0.3, generator=None
     ):
         super().__init__(num_sites, marshall=marshall)
         pairs = torch.triu_indices(self.num_sites, self.num_sites, 1)
         self.register_buffer("pairs", pairs)
         if generator is None:
             generator = torch.Generator().manual_seed(0)
-        drawn = {"real": real, "generator": generator}
-        self.coupling = normal(pairs.shape[1], scale=scale, **drawn)
-        self.visible_bias = normal(self.num_sites, scale=scale, **drawn)
+        scale = number_between("scale", scale, 0, 1e6) / self.num_sites**0.5
+        drawn = {"scale": scale, "real": real, "generator": generator}
+        self.coupling = normal(pairs.shape[1], **drawn)
+        self.visible_bias = normal(self.num_sites, **drawn)
 
     def log_amplitude(self, spins):
         """log psi without the sign rule, (..., N) -> (...) complex128."""

@@ -25,7 +25,8 @@ class RBM(Block):
     marshall : bool, optional
         See `Block`.
     scale : float, optional
-        Standard deviation of the weights at the start; 0.1 unless given.
+        Standard deviation of the weights at the start times √N, so that fields are of
+        one size whatever N; 0.3 unless given.
     generator : torch.Generator, optional
         Source of the weights; seed 0 unless given.
 
@@ -48,7 +49,7 @@ class RBM(Block):
         alpha=1.0,
         real=False,
         marshall=False,
-        scale=0.1,
+        scale=0.3,
         generator=None,
     ):
         super().__init__(num_sites, marshall=marshall)
@@ -63,6 +64,7 @@ class RBM(Block):
         self.windows = Windows(num_sites, centers, reach) if short else None
         if generator is None:
             generator = torch.Generator().manual_seed(0)
+        scale = number_between("scale", scale, 0, 1e6) / num_sites**0.5
         drawn = {"scale": scale, "real": real, "generator": generator}
         self.weight = normal(hidden, num_sites, **drawn)
         self.hidden_bias = normal(hidden, **drawn)
