@@ -69,7 +69,7 @@ def layer_by_loops(x, w, heads, causal):
             found[i, h] = chances @ values[h, seen] / chances.sum()
     x = x + found.reshape(N, dim) @ w["joined"].T
     hidden = normal_rows(x) @ w["hidden"].T + w["hidden_bias"]
-    return x + hidden * ndtr(hidden) @ w["back"].T  # GELU: x times the normal integral
+    return x + hidden * expit(hidden) @ w["back"].T
 
 
 def tokens_by_loops(block, tokens, *, causal):
