@@ -55,10 +55,18 @@ class Supernet:
     @property
     def weights(self):
         """All weights by candidate and name, each (S R, ...)."""
+        return self._named("weights")
+
+    @property
+    def rates(self):
+        """Each weight's share of the learning rate, that of its block."""
+        return self._named("rates")
+
+    def _named(self, attribute):
         return {
-            f"{name}: {parameter}": weight
+            f"{name}: {parameter}": value
             for name, stack in zip(self.names, self._stacks, strict=True)
-            for parameter, weight in stack.weights.items()
+            for parameter, value in getattr(stack, attribute).items()
         }
 
     def block(self, slot, candidate, replica):

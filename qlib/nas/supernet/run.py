@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from qlib.nas.adam import DECAY, Adam
+from qlib.nas.adam import Adam
 from qlib.nas.supernet import relaxations
 from qlib.nas.supernet.mixture import Supernet, mix, one_hot
 from qlib.nas.tasks.renyi import entanglement_penalty
@@ -13,7 +13,7 @@ from qlib.nas.training import seed_list
 
 CHECKPOINTS = 20  # of the trace
 FLOOR = 1e-12  # added to an infidelity before its logarithm
-ARCHITECTURE_DECAY = (0.5, 0.999)  # of Adam's moments, as DARTS has them
+DECAY = (0.5, 0.999)  # of the architecture's moments, as DARTS has them
 
 
 class Run:
@@ -52,11 +52,10 @@ class Run:
         self.logits = torch.zeros(shape, dtype=torch.float64, device=device)
         self.logits.requires_grad_()
         self.allowed = torch.ones(shape, dtype=torch.bool, device=device)
-        learnt = {"weights": self.net.weights, "architecture": {"": self.logits}}
-        decays = {"weights": DECAY, "architecture": ARCHITECTURE_DECAY}
+        weights, architecture = self.net.weights, {"": self.logits}
         self.learnt = {
-            part: (tensors, Adam(tensors, decay=decays[part]))
-            for part, tensors in learnt.items()
+            "weights": (weights, Adam(weights, rates=self.net.rates)),
+            "architecture": (architecture, Adam(architecture, decay=DECAY)),
         }
         self.seed = seeds[0]
         self.done = 0
