@@ -17,8 +17,7 @@ from qlib.nas.blocks import (
     Product,
 )
 from qlib.nas.spins import all_configurations
-from qlib.nas.vmc import LocalEnergy, LogDerivatives, natural_gradient
-from qlib.nas.vmc.derivatives import joined, step_along
+from qlib.nas.vmc import LocalEnergy, log_derivatives, natural_gradient, step_along
 
 N = 5
 
@@ -58,35 +57,38 @@ def moved(block, direction, size):
 
 def test_derivatives_are_those_of_finite_differences(block):
     spins, size = all_configurations(N), 1e-5
-    derivatives = LogDerivatives(block, spins)
-    O = joined(derivatives.factors)  # noqa: E741
-    direction = torch.randn(O.shape[1], dtype=O.dtype, generator=seeded(0))
+    X = log_derivatives(block, spins).dense()
+    direction = torch.randn(X.shape[1], dtype=X.dtype, generator=seeded(0))
     difference = moved(block, direction, size) - moved(block, direction, -size)
     turned = torch.remainder(difference.imag + 1, np.pi) - 1  # signs of psi dropped
     expected = torch.complex(difference.real, turned) / (2 * size)
-    found = O @ direction
-    if derivatives.parts == 2:
+    expected = (expected - expected.mean()) / len(spins) ** 0.5
+    found = X @ direction
+    if len(found) == 2 * len(spins):
         found = torch.complex(*found.chunk(2))
     found = found.to(expected.dtype)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_factors_stand_for_the_dense_centred_matrix(block):
-    derivatives = LogDerivatives(block, all_configurations(N)[3:])
+def test_products_of_the_matrix_are_those_of_its_entries(block):
+    spins = all_configurations(N)[3:]
+    derivatives = log_derivatives(block, spins)
     X = derivatives.dense()
-    assert X.shape == derivatives.shape
-    parts = X.reshape(derivatives.parts, derivatives.configs, -1)
-    assert parts.mean(1).abs().max() < 1e-14
+    assert derivatives.shape == X.shape
+    assert X.reshape(-1, len(spins), X.shape[1]).mean(1).abs().max() < 1e-14
     torch.testing.assert_close(derivatives.gram(), X @ X.mH, rtol=0, atol=1e-13)
+    torch.testing.assert_close(derivatives.metric(), X.mH @ X, rtol=0, atol=1e-13)
     vector = torch.randn(len(X), dtype=X.dtype, generator=seeded(1))
-    torch.testing.assert_close(derivatives.adjoint(vector), X.mH @ vector)
+    torch.testing.assert_close(
+        derivatives.adjoint(vector), X.mH @ vector, rtol=0, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("shift", [1e-3, 1.0])
 def test_min_sr_is_sr(block, shift):
     spins = all_configurations(N)[::2]
     energies = LocalEnergy(hamiltonians.xy(N, 0.4, 0.3))(block, spins).detach()
-    derivatives = LogDerivatives(block, spins)
+    derivatives = log_derivatives(block, spins)
     one, other = (
         natural_gradient(derivatives, energies, diag_shift=shift, method=method)
         for method in ("sr", "minsr")
@@ -117,7 +119,7 @@ def test_the_force_is_half_the_gradient_of_the_energy(kind):
     energy = torch.vdot(psi, matrix @ psi).real
     gradients = torch.autograd.grad(energy, list(block.parameters()))
     spins = all_configurations(N)
-    derivatives = LogDerivatives(block, spins)
+    derivatives = log_derivatives(block, spins)
     local = LocalEnergy(H)(block, spins)
     force = derivatives.adjoint(derivatives.rows(local))
     expected = torch.cat([one.flatten() for one in gradients])
@@ -141,7 +143,7 @@ def test_steps_in_imaginary_time_follow_the_exact_flow():
     spins = all_configurations(3)[index]
     local = LocalEnergy(H)(block, spins).detach()
     direction = natural_gradient(
-        LogDerivatives(block, spins), local, diag_shift=1e-9, method="sr"
+        log_derivatives(block, spins), local, diag_shift=1e-9, method="sr"
     )
     step_along(block, direction, size)
     after = block.vector().detach()

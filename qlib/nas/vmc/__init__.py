@@ -1,6 +1,6 @@
 """Variational Monte Carlo: sampling, local energies, optimisation, error bars."""
 
-from qlib.nas.vmc.derivatives import LogDerivatives
+from qlib.nas.vmc.derivatives import log_derivatives, step_along
 from qlib.nas.vmc.ground_state import VMCResult, ground_state
 from qlib.nas.vmc.local_energy import LocalEnergy
 from qlib.nas.vmc.metropolis import Metropolis, draw_exactly
@@ -8,10 +8,11 @@ from qlib.nas.vmc.reconfiguration import natural_gradient
 
 __all__ = [
     "LocalEnergy",
-    "LogDerivatives",
     "Metropolis",
     "VMCResult",
     "draw_exactly",
     "ground_state",
+    "log_derivatives",
     "natural_gradient",
+    "step_along",
 ]

@@ -8,7 +8,7 @@ import torch
 
 from qlib.arguments import integer_between, number_between, one_of, positive_integer
 from qlib.nas.blocks import Block
-from qlib.nas.vmc.derivatives import LogDerivatives, step_along
+from qlib.nas.vmc.derivatives import log_derivatives, step_along
 from qlib.nas.vmc.estimates import Blocked, blocked, v_score
 from qlib.nas.vmc.local_energy import LocalEnergy
 from qlib.nas.vmc.metropolis import MOVES, Metropolis
@@ -170,7 +170,7 @@ def ground_state(
         flat = energies.flatten()
         trace[step] = flat.real.mean()
         errors[step] = flat.std() / len(flat) ** 0.5
-        derivatives = LogDerivatives(block, spins.flatten(0, 1))
+        derivatives = log_derivatives(block, spins.flatten(0, 1))
         direction = natural_gradient(
             derivatives,
             flat,

@@ -1,48 +1,47 @@
 """RBMs in Monte Carlo: ratios and sweeps without a transcendental function a flip.
 
-With x_h = exp 2θ_h of the field θ_h, flipping site j of spin s multiplies x_h by
-q_h = exp(−4 s W_hj), and
+A hidden unit is up with probability u_h = 1 / (1 + exp −2θ_h) and down with d_h = 1 −
+u_h, θ_h its field (for complex weights these are complex). Flipping site j of spin s
+takes θ_h to θ_h − 2 s W_hj, so that with q_h = exp(−4 s W_hj)
 
-    psi(s') / psi(s) = exp(2 s (Σ_h W_hj − a_j)) Π_h (1 + q_h x_h) / (1 + x_h),
+    psi(s') / psi(s) = exp(2 s (Σ_h W_hj − a_j)) Π_h (u_h q_h + d_h):
 
-so that tables of q for both signs of the spin leave multiplications and additions
-alone. For flips of several sites the tables are multiplied. Real positive terms: no
-digits are lost, whatever the weights.
+with tables of q for both signs of the spin, multiplications and additions alone. A move
+that is made takes u_h to u_h q_h / (u_h q_h + d_h). For several sites the tables are
+multiplied. All terms are positive for real weights: no digits are lost.
 """
 
 import numpy as np
 import torch
 from numba import njit
 
-LARGEST_FIELD = 300.0  # exp of twice this is a number
+LARGEST_EXPONENT = 600.0
 FAST = {"reassoc", "contract", "nsz"}  # products may be reordered
 
 
 def tame(block, spins):
-    """Whether no exponential can overflow, and the arrays are where kernels run."""
+    """Whether no table overflows, and the arrays are where kernels run."""
     if spins.device.type != "cpu":
         return False
     with torch.no_grad():
-        size = (block.weight * block.seen).abs()
-        fields = block.hidden_bias.abs() + size.sum(1)
-        flips = 2 * size.sum(0) + block.visible_bias.abs()
-        return max(fields.max(), flips.max()).item() < LARGEST_FIELD
+        size = 4 * (block.weight * block.seen).abs().sum(0)
+        return (size + 2 * block.visible_bias.abs()).max().item() < LARGEST_EXPONENT
 
 
 def ratios(block, spins, flips):
     """As `qlib.nas.vmc.ratios.ratios`, O(hidden) a ratio."""
     with torch.no_grad():
-        x = torch.exp(2 * block.fields(spins))
-        found = x.new_empty(len(spins), len(flips))
+        up, down = _hidden(block, spins)
+        found = up.new_empty(len(spins), len(flips))
         rows, sites = (flips < 0).nonzero(as_tuple=True)
         ends = torch.bincount(rows, minlength=len(flips)).cumsum(0)
-        numbers = (spins, x, 1 / (1 + x), *_tables(block), ends, sites, found)
-        _ratios(*(one.contiguous().numpy() for one in numbers))
+        kernel = _ratios_of_one if len(sites) == len(flips) else _ratios
+        kernel(*_arrays(spins, up, down, *_tables(block), ends, sites, found))
     return found
 
 
 def sweep(block, spins, picks, partners, uniforms):
-    """Metropolis steps on every chain, in place; the number of moves accepted.
+    """Metropolis steps on every chain, in place; the number of moves made.
 
     Parameters
     ----------
@@ -57,29 +56,25 @@ def sweep(block, spins, picks, partners, uniforms):
         In [0, 1): a move is made where |psi(s') / psi(s)|² is more.
     """
     with torch.no_grad():
-        x = torch.exp(2 * block.fields(spins))
-        exchange = partners is not None
-        partners = uniforms if partners is None else partners
-        numbers = (x, *_tables(block), picks, partners, uniforms)
-        arrays = [one.contiguous().numpy() for one in numbers]
-        return _sweep(spins.numpy(), exchange, *arrays)
+        numbers = (spins, *_hidden(block, spins), *_tables(block), picks, uniforms)
+        if partners is None:
+            return _flips(*_arrays(*numbers))
+        return _exchanges(*_arrays(*numbers, partners))
 
 
-def derivative_factors(block, spins):
-    """Factors (A, B), each (configs, ·): O = [A_k ⊗ B_l], parameter after parameter.
-
-    ∂ log psi / ∂(W_hj, b_h, a_j) = (tanh θ_h s_j, tanh θ_h, s_j), for RBMs that see all
-    sites.
-    """
-    with torch.no_grad():
-        tangents = torch.tanh(block.fields(spins))  # (configs, hidden)
-        spins = spins.to(tangents.dtype)
-        ones = torch.ones_like(tangents[:, :1])
-        return [(tangents, spins), (tangents, ones), (spins, ones)]
+def _hidden(block, spins):
+    """u and d, each (configs, hidden)."""
+    fields = 2 * block.fields(spins)
+    if not fields.is_complex():
+        return torch.sigmoid(fields), torch.sigmoid(-fields)
+    less = torch.exp(torch.where(fields.real < 0, fields, -fields))  # of modulus ≤ 1
+    more, less = 1 / (1 + less), less / (1 + less)
+    turned = fields.real < 0
+    return torch.where(turned, less, more), torch.where(turned, more, less)
 
 
 def _tables(block):
-    """(2, N) factors of psi and (2, N, hidden) of x for the flip of a spin 1, −1."""
+    """(2, N) factors of psi and (2, N, hidden) q for the flip of a spin 1, −1."""
     weight = (block.weight * block.seen).T  # (N, hidden)
     outer = torch.exp(2 * weight.sum(1) - 2 * block.visible_bias)
     inner = torch.exp(-4 * weight)
@@ -89,59 +84,100 @@ def _tables(block):
     return outer, inner
 
 
+def _arrays(*tensors):
+    return [one.contiguous().numpy() for one in tensors]
+
+
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _ratios(spins, x, y, outer, inner, ends, sites, found):
+def _ratios_of_one(spins, up, down, outer, inner, ends, sites, found):
+    """Ratios (configs, flips) where every flip is of one site."""
+    for s in range(spins.shape[0]):
+        for f in range(sites.size):
+            side = 0 if spins[s, sites[f]] > 0 else 1
+            found[s, f] = outer[side, sites[f]] * _mean(
+                inner[side, sites[f]], up[s], down[s]
+            )
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _ratios(spins, up, down, outer, inner, ends, sites, found):
     """Ratios (configs, flips); flip f has the `sites` from ends[f − 1] to ends[f]."""
-    configs, hidden = x.shape
-    product = np.empty(hidden, x.dtype)
-    for s in range(configs):
+    q = np.empty(up.shape[1], up.dtype)
+    for s in range(spins.shape[0]):
+        first = 0
         for f in range(ends.size):
-            first = ends[f - 1] if f else 0
-            site = sites[first]
-            up = 0 if spins[s, site] > 0 else 1
-            ratio, q = outer[up, site], inner[up, site]
-            if ends[f] > first + 1:
-                product[:] = q
-                for site in sites[first + 1 : ends[f]]:
-                    up = 0 if spins[s, site] > 0 else 1
-                    ratio *= outer[up, site]
-                    product *= inner[up, site]
-                q = product
-            for h in range(hidden):
-                ratio *= (1 + q[h] * x[s, h]) * y[s, h]
-            found[s, f] = ratio
+            ratio = outer[0, 0] / outer[0, 0]
+            q[:] = 1
+            for site in sites[first : ends[f]]:
+                side = 0 if spins[s, site] > 0 else 1
+                ratio *= outer[side, site]
+                q *= inner[side, site]
+            first = ends[f]
+            found[s, f] = ratio * _mean(q, up[s], down[s])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _sweep(spins, exchange, x, outer, inner, picks, partners, uniforms):
-    """Metropolis steps in place; see `sweep`."""
-    chains, hidden = x.shape
-    product, y = np.empty(hidden, x.dtype), np.empty(hidden, x.dtype)
-    accepted = 0
-    for c in range(chains):
-        y[:] = 1 / (1 + x[c])
+def _flips(spins, up, down, outer, inner, picks, uniforms):
+    """Metropolis steps of single flips, in place; see `sweep`."""
+    made = 0
+    for c in range(spins.shape[0]):
         for step in range(picks.shape[1]):
-            site, other = picks[c, step], -1
-            up = 0 if spins[c, site] > 0 else 1
-            ratio, q = outer[up, site], inner[up, site]
-            if exchange:
-                other = _opposite(spins[c], site, partners[c, step])
-                if other < 0:
-                    continue
-                ratio *= outer[1 - up, other]
-                product[:] = q * inner[1 - up, other]
-                q = product
-            for h in range(hidden):
-                ratio *= (1 + q[h] * x[c, h]) * y[h]
-            if abs(ratio) ** 2 > uniforms[c, step]:
-                accepted += 1
+            site = picks[c, step]
+            side = 0 if spins[c, site] > 0 else 1
+            q = inner[side, site]
+            ratio = outer[side, site] * _mean(q, up[c], down[c])
+            if _square(ratio) > uniforms[c, step]:
+                made += 1
                 spins[c, site] *= -1
-                if exchange:
-                    spins[c, other] *= -1
-                for h in range(hidden):
-                    x[c, h] *= q[h]
-                    y[h] = 1 / (1 + x[c, h])
-    return accepted
+                _move(q, up[c], down[c])
+    return made
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _exchanges(spins, up, down, outer, inner, picks, uniforms, partners):
+    """Metropolis steps of exchanges, in place; see `sweep`."""
+    made = 0
+    for c in range(spins.shape[0]):
+        for step in range(picks.shape[1]):
+            site = picks[c, step]
+            other = _opposite(spins[c], site, partners[c, step])
+            if other < 0:
+                continue
+            side = 0 if spins[c, site] > 0 else 1
+            q = inner[side, site] * inner[1 - side, other]
+            ratio = outer[side, site] * outer[1 - side, other]
+            ratio *= _mean(q, up[c], down[c])
+            if _square(ratio) > uniforms[c, step]:
+                made += 1
+                spins[c, site] *= -1
+                spins[c, other] *= -1
+                _move(q, up[c], down[c])
+    return made
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _mean(q, up, down):
+    """Π_h (u_h q_h + d_h)."""
+    product = q[0] * up[0] + down[0]
+    for h in range(1, q.size):
+        product *= q[h] * up[h] + down[h]
+    return product
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _move(q, up, down):
+    """u and d after a flip, in place."""
+    for h in range(q.size):
+        raised = q[h] * up[h]
+        norm = 1 / (raised + down[h])
+        up[h] = raised * norm
+        down[h] *= norm
+
+
+@njit(cache=True, nogil=True)
+def _square(ratio):
+    """|ratio|²"""
+    return ratio.real**2 + ratio.imag**2
 
 
 @njit(cache=True, nogil=True)
