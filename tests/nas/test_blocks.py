@@ -81,7 +81,7 @@ def test_log_psi_is_one_complex_number_a_configuration(build):
 def test_gradients_are_those_of_finite_differences(build):
     block = build(4, generator=seeded(1))
     names, values = zip(*block.named_parameters(), strict=True)
-    spins = random_spins(3, 4)
+    spins = random_spins(5, 4)
 
     def log_psi(*values):
         return functional_call(block, dict(zip(names, values, strict=True)), spins)

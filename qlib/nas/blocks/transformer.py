@@ -10,6 +10,7 @@ from qlib.arguments import integer_between, number_between
 from qlib.nas.blocks.block import normal
 
 CAP = 50.0  # of a score: weights between exp(±50) and their sums keep their digits
+SEVERAL = 4  # configurations from which on the table of 2 N queries and keys pays
 
 
 def normalised(tokens):
@@ -170,7 +171,11 @@ def through(layers, pairs, spins, mask=None):
     Configurations come last: tokens are short, and what is done to one number of each
     is one loop over all configurations.
     """
-    tokens = layers[0].of_spins(pairs, spins, mask)
+    if spins.shape[1] < SEVERAL:
+        up, down = pairs[..., None].unbind(1)
+        tokens = layers[0](torch.where(spins > 0, up, down), mask)
+    else:
+        tokens = layers[0].of_spins(pairs, spins, mask)
     for layer in layers[1:]:
         tokens = layer(tokens, mask)
     return tokens
