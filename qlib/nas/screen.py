@@ -59,9 +59,12 @@ def smallest_bond_dim(spectra, infidelity):
     Returns
     -------
     int
-        The MPS that truncates the state there has at most the sum of the discarded
-        weights over cuts, so that twice the number of cuts times is never missed
-        (Verstraete and Cirac, Phys. Rev. B 73, 094423, 2006).
+
+    Notes
+    -----
+    Cutting the state down to it costs |psi − psi_chi|² ≤ 2 Σ over cuts of the discarded
+    weights (Verstraete and Cirac, Phys. Rev. B 73, 094423, 2006): the bound is out of
+    reach by no more than about twice the number of cuts.
     """
     return max(_ranks(spectra, infidelity))
 

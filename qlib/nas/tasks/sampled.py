@@ -14,7 +14,7 @@ from qlib.nas.tasks.batch import (
     minus_log_fidelity,
 )
 
-HALVINGS = 50  # of the interval of log Z: to 1e-13 of its length
+HALVINGS = 35  # of the interval of log Z: to 3e-11 of its length
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,9 @@ class Sampled:
 
     Chains of psi start from further samples of phi, are the same in length for any psi,
     and share their random numbers among replicas. They are too short to forget their
-    start where psi is far from phi: there F is estimated too large.
+    start where psi is far from phi: there F is estimated too large. An RBM trained on
+    the critical Ising chain of 64 sites with 8 proposals scores 1 − F = 0.17 where
+    chains of 256 say 0.25 (means over two seeds); with 32 it scores 0.18 for 0.20.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ class Sampled:
         Of each state a batch; 256 unless given.
     proposals : int, optional
         Single flips that are proposed to each chain, one after another; half the sites
-        unless given.
+        unless given. They are most of the time of a batch.
     pool : int, optional
         Samples of phi drawn once, from which batches are taken at random; 8192 unless
         given. "weights" and "architecture" take from one half each; these are
