@@ -121,15 +121,16 @@ def _flips(spins, up, down, outer, inner, picks, uniforms):
     """Metropolis steps of single flips, in place; see `sweep`."""
     made = 0
     for c in range(spins.shape[0]):
+        chain, u, d = spins[c], up[c], down[c]
         for step in range(picks.shape[1]):
             site = picks[c, step]
-            side = 0 if spins[c, site] > 0 else 1
+            side = 0 if chain[site] > 0 else 1
             q = inner[side, site]
-            ratio = outer[side, site] * _mean(q, up[c], down[c])
+            ratio = outer[side, site] * _mean(q, u, d)
             if _square(ratio) > uniforms[c, step]:
                 made += 1
-                spins[c, site] *= -1
-                _move(q, up[c], down[c])
+                chain[site] *= -1
+                _move(q, u, d)
     return made
 
 
@@ -138,20 +139,20 @@ def _exchanges(spins, up, down, outer, inner, picks, uniforms, partners):
     """Metropolis steps of exchanges, in place; see `sweep`."""
     made = 0
     for c in range(spins.shape[0]):
+        chain, u, d = spins[c], up[c], down[c]
         for step in range(picks.shape[1]):
             site = picks[c, step]
-            other = _opposite(spins[c], site, partners[c, step])
+            other = _opposite(chain, site, partners[c, step])
             if other < 0:
                 continue
-            side = 0 if spins[c, site] > 0 else 1
+            side = 0 if chain[site] > 0 else 1
             q = inner[side, site] * inner[1 - side, other]
-            ratio = outer[side, site] * outer[1 - side, other]
-            ratio *= _mean(q, up[c], down[c])
+            ratio = outer[side, site] * outer[1 - side, other] * _mean(q, u, d)
             if _square(ratio) > uniforms[c, step]:
                 made += 1
-                spins[c, site] *= -1
-                spins[c, other] *= -1
-                _move(q, up[c], down[c])
+                chain[site] *= -1
+                chain[other] *= -1
+                _move(q, u, d)
     return made
 
 

@@ -58,22 +58,30 @@ class RBMDerivatives:
         Of Σ conj(t_h) t_h' · s_j s_j', the pairs h ≤ h' and j ≤ j' are summed; the
         column of 1 ⊗ 1 has the means that centring takes off.
         """
-        left, above = _pairs(self.left)  # (M, pairs), (a, a)
-        right, beside = _pairs(self.right)  # (M, pairs), (b, b)
-        sums = torch.view_as_real(left) if left.is_complex() else left[..., None]
-        sums = torch.tensordot(sums, right / self.configs, ([0], [0]))
-        first, second = (
-            (self._places // self.right.shape[1]),
-            (self._places % self.right.shape[1]),
-        )
-        rows = above[first[:, None], first]
-        columns = beside[second[:, None], second]
-        found = sums[rows, 0, columns]
+        left, right = _pairs(self.left), _pairs(self.right)  # (pairs, M)
+        sums = torch.stack([left.real, left.imag]) if left.is_complex() else left[None]
+        sums = sums @ right.mT / self.configs  # (1 or 2, pairs, pairs)
+        index, below = self._positions()
+        found = sums[0].take(index)
         if left.is_complex():
-            sign = torch.where(first[:, None] > first, -1.0, 1.0)
-            found = torch.complex(found, sign * sums[rows, 1, columns])
+            found = torch.complex(found, sums[1].take(index) * (1 - 2 * below.double()))
         means = found[-1, :-1]
         return found[:-1, :-1] - means.conj()[:, None] * means
+
+    def _positions(self):
+        """Where each entry of the metric stands among the sums of pairs.
+
+        And whether it is of h > h', the conjugate of the sum; (parameters + 1) squared.
+        """
+        first = self._places // self.right.shape[1]  # h of each parameter
+        second = self._places % self.right.shape[1]  # j of each parameter
+        above, beside = (
+            _symmetric(one.shape[1], one.device) for one in (self.left, self.right)
+        )
+        rows = above.index_select(0, first).index_select(1, first)
+        columns = beside.index_select(0, second).index_select(1, second)
+        pairs = self.right.shape[1] * (self.right.shape[1] + 1) // 2
+        return rows * pairs + columns, first[:, None] > first
 
     def adjoint(self, vector):
         """X† v, (parameters)."""
@@ -88,10 +96,16 @@ class RBMDerivatives:
 
 
 def _pairs(columns):
-    """Products conj(c_i) c_j for i ≤ j, and where each (i, j) or (j, i) stands."""
-    count = columns.shape[1]
-    first, second = torch.triu_indices(count, count, device=columns.device)
-    place = torch.empty(count, count, dtype=torch.long, device=columns.device)
-    numbers = torch.arange(len(first), device=columns.device)
-    place[first, second] = place[second, first] = numbers
-    return columns[:, first].conj() * columns[:, second], place
+    """Products conj(c_i) c_j of the columns, i ≤ j, as rows: (pairs, M)."""
+    rows = columns.mT.contiguous()
+    first, second = torch.triu_indices(len(rows), len(rows), device=rows.device)
+    return rows[first].conj() * rows[second]
+
+
+def _symmetric(count, device):
+    """Numbers of the pairs (i, j), i ≤ j, and the same for (j, i): (count, count)."""
+    first, second = torch.triu_indices(count, count, device=device)
+    places = torch.empty(count, count, dtype=torch.long, device=device)
+    numbers = torch.arange(len(first), device=device)
+    places[first, second] = places[second, first] = numbers
+    return places
