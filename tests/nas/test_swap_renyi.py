@@ -35,7 +35,7 @@ def random_rbm(seed, scale):
 @pytest.mark.parametrize("chains", [None, 20])
 def test_intervals_cover_the_exact_entropy_of_a_random_rbm(chains):
     """100 runs at 5 cuts, each cut at least 88 times: false alarm below 2 %."""
-    block = random_rbm(0, 0.4)
+    block = random_rbm(0, 1.0)
     vector = block.vector().numpy()
     rng = np.random.default_rng(0)
     shape = (400,) if chains is None else (chains, 20)
@@ -49,7 +49,7 @@ def test_intervals_cover_the_exact_entropy_of_a_random_rbm(chains):
 
 
 def test_many_pairs_find_the_entropies_at_all_cuts():
-    block = random_rbm(2, 0.4)
+    block = random_rbm(2, 1.0)
     vector = block.vector().numpy()
     assert max(exact(vector)) > 0.4
     rng = np.random.default_rng(1)
@@ -81,7 +81,7 @@ def test_ghz_has_ln2_although_half_of_the_swaps_have_amplitude_zero():
 
 
 def test_chunks_and_the_norm_change_nothing():
-    block = random_rbm(4, 0.4)
+    block = random_rbm(4, 1.0)
     pair = [
         samples(block.vector().numpy(), (30,), np.random.default_rng(seed))
         for seed in (4, 5)
