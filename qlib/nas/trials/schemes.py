@@ -1,6 +1,7 @@
 """Schemes of search at equal evaluations, by their regret against all architectures."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -8,11 +9,22 @@ import torch
 
 from qlib import intervals
 from qlib.arguments import number_between, one_of
+from qlib.nas.rules.families import target
 from qlib.nas.rules.rules import FLOOR
 from qlib.nas.screen import screen
 from qlib.nas.search import SCHEMES, search
+from qlib.nas.targets import seven
 
 BARRED = 0.1  # a block whose bound is above it is left out of a screened search
+FAMILIES = (
+    "tfim_ferromagnet",
+    "xx_in_field",
+    "random_xx",
+    "xy_critical",
+    "self_dual_ising",
+    "heisenberg_edge_spins",
+    "W",
+)
 BUDGETED = tuple(name for name in SCHEMES if name != "exhaustive")
 
 
@@ -59,7 +71,8 @@ class Regrets:
     exhaustive : int
         Evaluations of the table.
     seconds : dict of str to float, or None
-        All seeds and targets together, if there was a clock.
+        All seeds and targets together, if there was a clock; of ways not screened,
+        whose searches the screened ones share where all candidates are admitted.
     left_out : dict of str to int
         Candidates that the screen left out, for each target.
     """
@@ -125,6 +138,31 @@ class Regrets:
         return self.table[chosen, :, np.arange(len(chosen))].T
 
 
+def judged(num_sites, *, rng, point=0):
+    """Fourteen targets: the seven, and a point of each of seven families.
+
+    None of them is among those on which the supernets' settings were chosen, see
+    `qlib.nas.supernet.Settings`.
+
+    Parameters
+    ----------
+    num_sites : int
+        Even, in [4, 14].
+    rng : int or numpy.random.Generator
+        Draws the random one of the seven.
+    point : int, optional
+        Of `qlib.nas.rules.families.target`; 0 unless given.
+
+    Returns
+    -------
+    dict of str to Target
+    """
+    others = {
+        name.replace("_", " "): target(name, num_sites, point) for name in FAMILIES
+    }
+    return seven(num_sites, rng) | others
+
+
 def regrets(
     targets,
     blocks,
@@ -159,45 +197,52 @@ def regrets(
     -------
     Regrets
     """
-    states = list(targets.values())
+    ways = [Way(way) if isinstance(way, str) else way for way in ways]
     run = partial(search, seeds=seeds, steps=steps, slots=slots, clock=clock)
+    states = list(targets.values())
     full = run(states, blocks, scheme="exhaustive")
-    found = {}
     kept = {name: admitted(one, blocks) for name, one in targets.items()}
-    for way in (Way(way) if isinstance(way, str) else way for way in ways):
-        given = {"scheme": way.scheme, "budget": budget, "penalty": way.penalty}
-        if way.screened:
-            groups = _grouped(kept)
-        else:
-            groups = {tuple(blocks): list(range(len(states)))}
-        parts = [
-            (places, run([states[i] for i in places], _some(blocks, names), **given))
-            for names, places in groups.items()
-        ]
-        found[str(way)] = _merged(parts, len(states))
+    plain = {
+        way: _Found.of(
+            run(states, blocks, scheme=way.scheme, penalty=way.penalty, budget=budget)
+        )
+        for way in dict.fromkeys(replace(way, screened=False) for way in ways)
+    }
+    found = {}
+    for way in ways:
+        found[str(way)] = one = copy.deepcopy(plain[replace(way, screened=False)])
+        for names, places in _fewer(kept, blocks).items() if way.screened else ():
+            few = run(
+                [states[place] for place in places],
+                {name: blocks[name] for name in names},
+                scheme=way.scheme,
+                penalty=way.penalty,
+                budget=budget,
+            )
+            one.put(places, _Found.of(few))
     return Regrets(
         targets=tuple(targets),
         architectures=list(full.table),
         table=_decades(np.array([_wide(score) for score in full.table.values()])),
-        score={name: _decades(one["score"]) for name, one in found.items()},
+        score={name: _decades(one.score) for name, one in found.items()},
         shared={
-            name: _decades(one["supernet_score"])
+            name: _decades(one.shared)
             for name, one in found.items()
-            if one["supernet_score"] is not None
+            if one.shared is not None
         },
-        evaluations={name: one["evaluations"] for name, one in found.items()},
+        evaluations={name: one.evaluations.mean() for name, one in found.items()},
         exhaustive=full.evaluations,
-        seconds=clock and {name: one["seconds"] for name, one in found.items()},
+        seconds=clock and {str(way): one.seconds for way, one in plain.items()},
         left_out={name: len(blocks) - len(names) for name, names in kept.items()},
     )
 
 
-def admitted(target, blocks, bound=BARRED):
+def admitted(state, blocks, bound=BARRED):
     """Names of the candidates that the screen does not bar from a target.
 
     Parameters
     ----------
-    target : Target
+    state : Target
     blocks : dict
     bound : float, optional
         A candidate whose infidelity cannot fall below it alone is left out; 0.1 unless
@@ -208,7 +253,7 @@ def admitted(target, blocks, bound=BARRED):
     tuple of str
     """
     bound = number_between("bound", bound, 0, 1)
-    spectra = target.spectra()
+    spectra = state.spectra()
     bounds = {
         name: screen(spectra, build(generator=torch.Generator().manual_seed(0)))
         for name, build in blocks.items()
@@ -227,8 +272,8 @@ def rows(found):
     for name in ("any architecture", "fixed", *found.score):
         regret = found.regret(name).mean(0)
         yield "mean regret, decades", regret.mean(), {"scheme": name}
-        for target, value in zip(found.targets, regret, strict=True):
-            labels = {"scheme": name, "target": target}
+        for place, value in zip(found.targets, regret, strict=True):
+            labels = {"scheme": name, "target": place}
             yield "regret, decades", value, labels
     for name, spent in found.evaluations.items():
         share = spent / found.exhaustive
@@ -236,35 +281,41 @@ def rows(found):
     for name in found.shared:
         gap = found.gap(name).mean()
         yield "gap of shared weights, decades", gap, {"scheme": name}
-    for target, count in found.left_out.items():
-        yield "candidates left out by the screen", count, {"target": target}
+    for place, count in found.left_out.items():
+        yield "candidates left out by the screen", count, {"target": place}
 
 
-def _grouped(kept):
-    """Admitted names to the places of the targets that admit just these."""
+@dataclass
+class _Found:
+    """Scores (S, T) and evaluations (T,) of one way."""
+
+    score: np.ndarray
+    shared: np.ndarray | None
+    evaluations: np.ndarray
+    seconds: float | None
+
+    @classmethod
+    def of(cls, found):
+        score = _wide(found.score)
+        evaluations = np.full(score.shape[1], float(found.evaluations))
+        shared = _wide(found.supernet_score)
+        return cls(score.copy(), shared, evaluations, found.seconds)
+
+    def put(self, places, other):
+        """Take over some targets of another search."""
+        self.score[:, places] = other.score
+        self.evaluations[places] = other.evaluations
+        if self.shared is not None:
+            self.shared[:, places] = other.shared
+
+
+def _fewer(kept, blocks):
+    """Admitted names, where they are not all, to the places of their targets."""
     groups = {}
     for place, names in enumerate(kept.values()):
-        groups.setdefault(names, []).append(place)
+        if len(names) < len(blocks):
+            groups.setdefault(names, []).append(place)
     return groups
-
-
-def _some(blocks, names):
-    return {name: blocks[name] for name in names}
-
-
-def _merged(parts, count):
-    """Results of groups of targets, put together in the order of the targets."""
-    merged = {"supernet_score": None, "score": None}
-    for key in merged:
-        values = [_wide(getattr(one, key)) for _, one in parts]
-        if all(value is not None for value in values):
-            merged[key] = np.empty((len(values[0]), count))
-            for (places, _), value in zip(parts, values, strict=True):
-                merged[key][:, places] = value
-    merged["evaluations"] = sum(len(p) * one.evaluations for p, one in parts) / count
-    if all(one.seconds is not None for _, one in parts):
-        merged["seconds"] = sum(one.seconds for _, one in parts)
-    return merged
 
 
 def _wide(score):
