@@ -55,8 +55,8 @@ def picks(figures, labels):
         "labels": labels,
         "name": "picks",
         "alt": "Bounds on candidates and the pick of a DARTS supernet",
-        "caption": "Slide through the targets. Left: the infidelity that each candidate "
-        f"cannot fall below, none below {LEAST:g} drawn, and what the pick reaches with "
-        "the supernet's weights. Right: how the supernet came to pick.",
+        "caption": "Slide through the targets. Left: the infidelity that each "
+        f"candidate cannot fall below, none below {LEAST:g} drawn, and what the pick "
+        "reaches with the supernet's weights. Right: how the supernet came to pick.",
         "start": int(np.argmax([label == "rainbow" for label in labels])),
     }
