@@ -281,6 +281,27 @@ def _entropy(state):
     return spectrum.renyi(p / p.sum(), 1)
 
 
+def largest_error(pairs, found):
+    """Largest error of entropy among all states whose energy is right to 1e-3.
+
+    Parameters
+    ----------
+    pairs : sequence of Pairs
+    found : Trained
+
+    Returns
+    -------
+    error : float
+        Nats; 0 where no energy is right.
+    count : int
+        States of such energies.
+    """
+    near = [abs(one.entropy - one.exact)[one.energy_error <= SMALL] for one in pairs]
+    near.append(abs(found.entropy_error)[found.energy_error <= SMALL])
+    errors = np.concatenate(near)
+    return float(errors.max(initial=0.0)), len(errors)
+
+
 def rows(pairs, found):
     """Rows (metric, value, labels) of what is shown.
 
