@@ -9,7 +9,7 @@ from qlib.nas.adam import Adam
 from qlib.nas.supernet import relaxations
 from qlib.nas.supernet.mixture import Supernet, mix, one_hot
 from qlib.nas.tasks.renyi import entanglement_penalty
-from qlib.nas.training import seed_list
+from qlib.nas.training import schedule, seed_list
 
 CHECKPOINTS = 20  # of the trace
 FLOOR = 1e-12  # added to an infidelity before its logarithm
@@ -123,8 +123,8 @@ class Run:
         self.allowed[:, slot] = one_hot(kept, self.allowed.shape[-1]).bool()
 
     def _step(self):
-        cosine = 0.5 * (1 + np.cos(np.pi * self.progress))
-        loss = self._update("weights", self.settings.learning_rate * cosine)
+        rate = self.settings.learning_rate * schedule(self.progress)
+        loss = self._update("weights", rate)
         if self.done >= warm_up(self.settings, self.steps):
             self._update("architecture", self.settings.architecture_rate)
         return loss

@@ -14,7 +14,7 @@ class Settings:
     Attributes
     ----------
     learning_rate : float
-        Of the weights, see `qlib.nas.adam.Adam`; falls to nought along a half cosine.
+        Of the weights; its course and each block's share are those of training alone.
     architecture_rate : float
         Of the architecture parameters, Adam's with β = (0.5, 0.999) as in DARTS.
     hot, cold : float
