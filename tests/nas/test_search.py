@@ -1,6 +1,6 @@
 import re
 from functools import partial
-from itertools import count
+from itertools import count, pairwise
 
 import numpy as np
 import pytest
@@ -159,35 +159,50 @@ def test_a_folder_serves_many_searches_and_takes_none_for_another(targets, tmp_p
     assert len(list(tmp_path.iterdir())) == len(variants)
 
 
-def test_rungs_halve_and_cost_the_budget(targets):
-    """21 architectures: 21, 11, 6, 3, 2, 1, equal shares, at most the budget."""
+@pytest.mark.parametrize("trainings", [1.2, 2, 3, 6, 10, 21])
+def test_rungs_cost_about_the_same_and_at_most_the_budget(trainings, targets):
     names = dict.fromkeys("abcdef", BLOCKS["MPS"])
-    budget = 5 * 400 * 32
+    budget = int(trainings * 400 * 32)
     given = {"seeds": 0, "slots": 2, "penalty": 0.0, "learning_rate": 0.01}
     study = checked_study(
         targets, names, "successive_halving", budget, steps=400, **given
     )
-    counts, stops = zip(*rungs(study), strict=True)
-    assert counts == (21, 11, 6, 3, 2, 1)
-    assert stops[-1] == 400
-    assert list(stops) == sorted(stops)
-    costs = np.array(counts) * np.diff([0, *stops])
-    assert 0.95 * 2000 <= costs.sum() <= 2000
-    assert np.ptp(costs[:4]) <= 21
+    counts, steps = zip(*rungs(study), strict=True)
+    assert counts[0] == 21
+    assert list(counts) == sorted(counts, reverse=True)
+    assert list(steps) == sorted(steps)
+    assert min(steps) > 0
+    assert steps[-1] == 400
+    costs = np.multiply(counts, steps)
+    assert 0.9 * budget / 32 <= costs.sum() <= budget / 32
+    if trainings in (3, 6):
+        assert np.ptp(costs) < 0.1 * costs.max()
+        assert counts == {3: (21, 5, 1), 6: (21, 6, 2)}[trainings]
 
 
-def test_halving_goes_on_with_the_better_half_of_each_replica(targets):
+def test_halving_goes_on_with_the_best_of_each_replica(targets):
     found = search(targets, BLOCKS, seeds=SEEDS, steps=STEPS, budget=4 * FULL)
-    for before, after in zip(found.history, found.history[1:], strict=False):
+    rounds = [rung["scores"] for rung in found.history] + [found.table]
+    assert len(rounds) == 3
+    for before, after in pairwise(rounds):
         for replica in np.ndindex(2, 2):
             old, new = (
-                {a: scores[replica] for a, scores in rung["scores"].items()}
-                for rung in (before, after)
+                {a: table[replica] for a, table in one.items()}
+                for one in (before, after)
             )
             alive = {a for a, score in new.items() if np.isfinite(score)}
             ranked = sorted((a for a in old if np.isfinite(old[a])), key=old.get)
+            assert len(alive) < len(ranked)
             assert alive == set(ranked[: len(alive)])
-    assert [rung["steps"] for rung in found.history][-1] == STEPS
+    best = np.nanmin(list(found.table.values()), axis=0)
+    np.testing.assert_array_equal(found.score, best)
+
+
+def test_halving_with_the_budget_of_all_is_exhaustive(targets, everything):
+    budget = everything.evaluations
+    found = search(targets, BLOCKS, seeds=SEEDS, steps=STEPS, budget=budget)
+    assert found.architectures == everything.architectures
+    np.testing.assert_array_equal(found.score, everything.score)
 
 
 def test_one_target_gives_one_number_a_seed(targets, scheme):

@@ -4,8 +4,6 @@ Each is a generator of states, one a stage, that goes on from a state it once ga
 state holds numbers, names and tensors only, so that it can be stored.
 """
 
-import math
-
 import torch
 
 
@@ -101,106 +99,83 @@ def least_random(study):
     return study.full_cost
 
 
-def halved(count):
-    """Numbers from `count` down to one, each half of the one before, rounded up."""
-    numbers = [count]
-    while numbers[-1] > 1:
-        numbers.append(math.ceil(numbers[-1] / 2))
-    return numbers
-
-
 def rungs(study):
-    """Survivors and steps of each rung of successive halving.
+    """Architectures and steps of each rung of successive halving.
 
     Returns
     -------
     list of (int, int)
-        Architectures that train up to a step; the last is (1, steps).
+        Architectures and the steps that each is trained; the last are trained in full.
 
     Notes
     -----
-    Survivors halve from rung to rung, and every rung but the last costs the same, as in
-    Jamieson and Talwalkar: what the budget leaves beside the last survivor's whole
-    training, divided equally. No architecture is trained beyond `steps`.
+    At most three rungs, of about equal cost, the numbers of architectures in geometric
+    progression: with 21 of them and a budget of six trainings 21, 6 and 2.
     """
-    *many, one = halved(len(study.architectures))
-    rest = study.budget / study.step_cost - study.steps
-    share = rest / sum(1 - 1 / count for count in many) if many else 0
-    stops, done = [], 0
-    for count in many:
-        done = min(study.steps, done + int(share / count))
-        stops.append((count, done))
-    return [*stops, (one, study.steps)]
+    many, steps = len(study.architectures), study.steps
+    total = study.budget // study.step_cost  # steps of one architecture
+    if many == 1 or total >= many * steps:
+        return [(many, steps)]
+    last = max(1, min(total // (3 * steps), (total - 2 * many) // steps))
+    middle = round((many * last) ** 0.5)
+    counts = [many, middle] if last < middle < many else [many]
+    share = (total - last * steps) // len(counts)
+    return [*((count, min(steps, share // count)) for count in counts), (last, steps)]
 
 
 def least_successive_halving(study):
-    """Evaluations a replica of one step of all, and of one architecture in full."""
-    count = len(study.architectures)
-    steps = study.steps + count * sum(1 - 1 / number for number in halved(count))
-    return math.ceil(steps * study.step_cost)
+    """Evaluations a replica of two steps of all, and of one architecture in full."""
+    many = len(study.architectures)
+    return (study.steps + 2 * many * (many > 1)) * study.step_cost
 
 
 def successive_halving(study, state):
-    """Train all, keep the better half, train on: each seed and target by itself.
+    """Train all a little, the better ones longer, the best in full; each from anew.
 
-    Jamieson and Talwalkar, AISTATS 2016. Survivors go on with their own weights and
-    schedule, so that the last has been trained exactly as it would be alone.
+    For every seed and target by itself. Each rung's trainings run through a schedule
+    of their own, so that scores are those of trained states. Going on with one schedule
+    instead leaves the early rungs scores at a rate still high: on the seven targets at
+    N = 6, two seeds and six trainings the regret was 1.1 decades, 0.1 with schedules of
+    their own, and 0.8 with random architectures.
     """
-    schedule, history = rungs(study), list(state.get("history", []))
+    schedule = rungs(study)
     everyone = list(range(study.num_replicas))
-    alive = state.get("alive") or dict.fromkeys(study.architectures, everyone)
-    trainings = {a: study.training(a, replicas) for a, replicas in alive.items()}
-    for architecture, stored in state.get("trainings", {}).items():
-        trainings[architecture].load_state_dict(stored)
-    spent = previous = 0
-    for rung, (count, stop) in enumerate(schedule):
-        spent += count * (stop - previous) * study.step_cost
-        previous = stop
-        if rung < len(history):
-            continue
-        table = advance(study, alive, trainings, stop)
-        history.append({"steps": stop, "scores": table})
-        if rung + 1 < len(schedule):
-            drop(study, alive, trainings, table, schedule[rung + 1][0])
-            yield {
-                "alive": dict(alive),
-                "history": list(history),
-                "trainings": {a: t.state_dict() for a, t in trainings.items()},
-            }
-    yield last(study, alive, trainings, history, spent)
+    cost = sum(count * steps for count, steps in schedule) * study.step_cost
+    state = {
+        "alive": dict.fromkeys(study.architectures, everyone),
+        "history": [],
+        "evaluations": cost,
+        **state,
+    }
+    for rung in range(len(state["history"]), len(schedule) - 1):
+        steps, kept = schedule[rung][1], schedule[rung + 1][0]
+        table = {
+            architecture: scores_after(study, architecture, replicas, steps)
+            for architecture, replicas in state["alive"].items()
+        }
+        history = [*state["history"], {"steps": steps, "scores": table}]
+        state = {**state, "alive": best_of(table, kept), "history": history}
+        yield state
+    yield from train_alone(study, state, state["alive"])
 
 
-def advance(study, alive, trainings, stop):
-    """Train all that are left up to a step; their scores, NaN where dropped."""
-    table = {}
-    for architecture, training in trainings.items():
-        training.advance(stop)
-        scores = torch.full((study.num_replicas,), torch.nan, dtype=torch.float64)
-        scores[alive[architecture]] = torch.fmin(training.score, training.score_now())
-        table[architecture] = scores
-    return table
+def scores_after(study, architecture, replicas, steps):
+    """Scores (R,) of an architecture after a training of some steps; NaN elsewhere."""
+    training = study.training(architecture, replicas, steps)
+    training.advance(steps)
+    scores = torch.full((study.num_replicas,), torch.nan, dtype=torch.float64)
+    scores[replicas] = training.score
+    return scores
 
 
-def drop(study, alive, trainings, table, count):
-    """Keep the `count` best architectures of every replica, in place."""
+def best_of(table, count):
+    """The `count` best architectures of every replica: architecture to replicas."""
     scores = torch.stack(list(table.values()))  # (architectures, R)
     largest = torch.finfo(scores.dtype).max  # of the diverged, before the dropped
     ranked = scores.clamp(max=largest).nan_to_num(nan=torch.inf)
     order = ranked.argsort(dim=0, stable=True)
-    kept = torch.zeros_like(scores, dtype=torch.bool)
-    kept.scatter_(0, order[:count], True)
-    for architecture, row in zip(list(table), kept, strict=True):
-        rows = [i for i, replica in enumerate(alive[architecture]) if row[replica]]
-        if rows:
-            trainings[architecture].keep(rows)
-            alive[architecture] = [alive[architecture][i] for i in rows]
-        else:
-            del trainings[architecture], alive[architecture]
-
-
-def last(study, alive, trainings, history, spent):
-    """The state when one architecture is left for every replica."""
-    state = {**nothing_yet(study), "evaluations": spent, "history": history}
-    for architecture, training in trainings.items():
-        state = record(study, state, architecture, alive[architecture], training)
-    return state
+    kept = torch.zeros_like(scores, dtype=torch.bool).scatter_(0, order[:count], True)
+    rows = {a: row.nonzero()[:, 0].tolist() for a, row in zip(table, kept, strict=True)}
+    return {
+        architecture: replicas for architecture, replicas in rows.items() if replicas
+    }

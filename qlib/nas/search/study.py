@@ -71,7 +71,7 @@ class Study:
         block.load_state_dict(weights, strict=False)
         return block
 
-    def training(self, architecture, replicas):
+    def training(self, architecture, replicas, steps=None):
         """The `Training`, not begun, of an architecture for some replicas."""
         task = self.task
         if task.replicas > 1:
@@ -80,7 +80,7 @@ class Study:
             self.builder(architecture),
             task,
             seeds=[self.seed(replica) for replica in replicas],
-            steps=self.steps,
+            steps=self.steps if steps is None else steps,
             learning_rate=self.learning_rate,
             penalty=self.penalty,
         )
