@@ -1,4 +1,4 @@
-"""Adam for named tensors, real or complex, whose replicas may leave or be stored."""
+"""Adam for named tensors, real or complex, each with a rate of its own."""
 
 import torch
 from torch.optim.adam import adam
@@ -21,8 +21,7 @@ class Adam:
     Notes
     -----
     Kingma and Ba, arXiv:1412.6980, by torch's functional form, which imports no
-    compiler as the first `torch.optim.Adam` does (1.3 s), and whose moments are at hand
-    for `keep`.
+    compiler as the first `torch.optim.Adam` does (1.3 s).
     """
 
     def __init__(self, weights, *, rates=None, decay=DECAY):
@@ -65,24 +64,3 @@ class Adam:
                 maximize=False,
             )
         self.count += 1
-
-    def keep(self, indices):
-        """Drop the moments of all replicas but these, on the first axis."""
-        self.moments = {
-            name: [moment[indices] for moment in pair]
-            for name, pair in self.moments.items()
-        }
-
-    def state_dict(self):
-        """Numbers and tensors alone."""
-        pairs = self.moments.items()
-        moments = {name: [moment.clone() for moment in pair] for name, pair in pairs}
-        return {"count": self.count, "moments": moments}
-
-    def load_state_dict(self, state):
-        """Stand where `state_dict` was taken."""
-        self.count = state["count"]
-        pairs = state["moments"].items()
-        self.moments = {
-            name: [moment.clone() for moment in pair] for name, pair in pairs
-        }

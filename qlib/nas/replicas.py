@@ -112,13 +112,6 @@ class Replicas:
         }
         return self
 
-    def keep(self, indices):
-        """Drop all replicas but these (a list of int; order and repeats count)."""
-        self.weights = {
-            name: stacked.detach()[indices].requires_grad_()
-            for name, stacked in self.weights.items()
-        }
-
     def block(self, index):
         """Replica `index` as a `Block` that stands by itself."""
         block = copy.deepcopy(self.template)

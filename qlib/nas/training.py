@@ -132,7 +132,7 @@ class Trained:
 
 
 class Training:
-    """Adam on R replicas, which may stop, lose replicas, be stored and go on.
+    """Adam on R replicas at once, which may stop and go on.
 
     Parameters
     ----------
@@ -227,39 +227,6 @@ class Training:
         for name, weight in self.replicas.weights.items():
             mask = better.to(weight.device).reshape(-1, *[1] * (weight.ndim - 1))
             self.best[name] = torch.where(mask, weight.detach(), self.best[name])
-
-    def keep(self, indices):
-        """Drop all replicas but these (a list of int)."""
-        if self.task.replicas > 1:
-            self.task = self.task.select(indices)
-        self.replicas.keep(indices)
-        self.adam.keep(indices)
-        self.score = self.score[indices]
-        self.scores = [score[indices] for score in self.scores]
-        self.best = {name: weight[indices] for name, weight in self.best.items()}
-
-    def state_dict(self):
-        """All that changes, as `torch.load(weights_only=True)` takes it."""
-        return {
-            "step": self.step,
-            "weights": self.replicas.state_dict(),
-            "adam": self.adam.state_dict(),
-            "best": dict(self.best),
-            "score": self.score,
-            "scores": list(self.scores),
-            "checkpoints": list(self.checkpoints),
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state):
-        """Stand where `state_dict` was taken, of as many replicas."""
-        self.step = state["step"]
-        self.replicas.load_state_dict(state["weights"])
-        self.adam.load_state_dict(state["adam"])
-        self.best, self.score = dict(state["best"]), state["score"]
-        self.scores = list(state["scores"])
-        self.checkpoints = list(state["checkpoints"])
-        self.generator.set_state(state["generator"])
 
     def trained(self, seeds):
         """What was found, the replicas being seeds × targets."""

@@ -44,36 +44,7 @@ def test_a_quadratic_of_complex_weights_is_minimised():
     goal = torch.tensor([1 + 1j, -2j], dtype=torch.complex128)
     weights = {"w": torch.zeros(2, dtype=torch.complex128, requires_grad=True)}
     adam = Adam(weights)
-    for _ in range(200):
+    for step in range(120):
         loss = (weights["w"] - goal).abs().square().sum()
-        adam.step(weights, torch.autograd.grad(loss, [weights["w"]]), 0.1)
+        adam.step(weights, torch.autograd.grad(loss, [weights["w"]]), 0.2 * 0.96**step)
     torch.testing.assert_close(weights["w"].detach(), goal, rtol=0, atol=1e-4)
-
-
-def test_replicas_that_stay_go_on_as_if_none_had_left():
-    def run(keep):
-        weights = {"w": torch.zeros(3, 2, dtype=torch.float64)}
-        adam, generator = Adam(weights), torch.Generator().manual_seed(0)
-        for step in range(6):
-            gradient = torch.randn(3, 2, dtype=torch.float64, generator=generator)
-            if step == 3 and keep:
-                adam.keep([2, 0])
-                weights = {"w": weights["w"][[2, 0]]}
-            adam.step(
-                weights, [gradient[[2, 0]] if len(weights["w"]) == 2 else gradient], 0.1
-            )
-        return weights["w"]
-
-    assert torch.equal(run(keep=True), run(keep=False)[[2, 0]])
-
-
-def test_a_stored_state_is_a_copy():
-    weights = {"w": torch.ones(2, dtype=torch.float64)}
-    adam, gradient = Adam(weights), [torch.ones(2, dtype=torch.float64)]
-    adam.step(weights, gradient, 0.1)
-    state, before = adam.state_dict(), weights["w"].clone()
-    adam.step(weights, gradient, 0.1)
-    after, weights = weights["w"].clone(), {"w": before}
-    adam.load_state_dict(state)
-    adam.step(weights, gradient, 0.1)
-    assert torch.equal(weights["w"], after)

@@ -74,14 +74,6 @@ def test_a_weight_of_a_product_learns_at_the_rate_of_its_block():
     assert set(Replicas(BUILDS["attention"], generators()).rates.values()) == {1.0}
 
 
-def test_kept_replicas_are_the_same_states(build):
-    replicas = Replicas(build, generators())
-    before = replicas.vectors()
-    replicas.keep([2, 0])
-    assert len(replicas) == 2
-    torch.testing.assert_close(replicas.vectors(), before[[2, 0]], rtol=0, atol=1e-12)
-
-
 def test_a_replica_leaves_as_a_block_of_its_own(build):
     replicas = Replicas(build, generators())
     block = replicas.block(1)

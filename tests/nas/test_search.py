@@ -206,7 +206,7 @@ def test_halving_with_the_budget_of_all_is_exhaustive(targets, everything):
 
 
 def test_one_target_gives_one_number_a_seed(targets, scheme):
-    found = search(targets[0], BLOCKS, scheme=scheme, seeds=SEEDS, steps=3)
+    found = search(targets[0], BLOCKS, scheme=scheme, seeds=SEEDS, steps=2)
     assert found.score.shape == (2,)
     assert len(found.architectures) == 2
     assert all(name in BLOCKS for pick in found.architectures for name in pick)
@@ -214,10 +214,11 @@ def test_one_target_gives_one_number_a_seed(targets, scheme):
 
 
 def test_a_supernet_and_its_pick_alone_differ_by_the_gap(found):
-    if found.gap is None:
-        pytest.skip("no supernet")
-    ratio = found.supernet_score / found.score
-    np.testing.assert_allclose(10**found.gap, ratio, rtol=1e-9)
+    if found.scheme in ("random", "exhaustive", "successive_halving"):
+        assert found.gap is None
+    else:
+        ratio = found.supernet_score / found.score
+        np.testing.assert_allclose(10**found.gap, ratio, rtol=1e-9)
 
 
 def test_a_hamiltonian_is_searched_for_its_ground_state():

@@ -133,10 +133,13 @@ def successive_halving(study, state):
     """Train all a little, the better ones longer, the best in full; each from anew.
 
     For every seed and target by itself. Each rung's trainings run through a schedule
-    of their own, so that scores are those of trained states. Going on with one schedule
-    instead leaves the early rungs scores at a rate still high: on the seven targets at
-    N = 6, two seeds and six trainings the regret was 1.1 decades, 0.1 with schedules of
-    their own, and 0.8 with random architectures.
+    of their own, so that scores are those of trained states (Jamieson and Talwalkar,
+    AISTATS 2016, with a third kept as in Hyperband, Li et al., JMLR 18, 185, 2018).
+
+    Chosen among a dozen variants on the seven targets at N = 6, two seeds, a budget of
+    six trainings of 300 steps: a regret of 0.1 decades, there. Five rungs that halve
+    had 0.5, survivors that go on with their one schedule 0.9, with restarts 1.0, random
+    architectures 1.0.
     """
     schedule = rungs(study)
     everyone = list(range(study.num_replicas))
