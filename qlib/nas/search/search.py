@@ -54,12 +54,12 @@ def search(
     scheme : str, optional
         "darts", "gumbel", "expected", "perturbation": a supernet, see
         `qlib.nas.supernet`. "random": as many architectures as the budget trains.
-        "exhaustive": all of them. "successive_halving": train all a little, go on with
-        the better half (Jamieson and Talwalkar, AISTATS 2016); the default.
+        "exhaustive": all of them. "successive_halving": all for a few steps, the best
+        of these for more, the best of those in full; the default.
     budget : int, optional
         Evaluations a seed and target, the final training included: log psi of one
         block at one configuration, with its gradient. Unless given, six trainings of
-        one architecture, or for "exhaustive" all.
+        one architecture or the scheme's least, whichever is more.
     seeds : int or sequence of int, optional
         Searches that are run side by side; 0 unless given.
     slots : int, optional
@@ -141,9 +141,9 @@ def checked_study(
             "learning_rate", learning_rate, 0, np.inf, open_low=True
         ),
     )
-    least = STAGES[scheme][1](study)
+    least, full = STAGES[scheme][1](study), study.full_cost
     if budget is None:
-        budget = least if scheme == "exhaustive" else TRAININGS * study.full_cost
+        budget = max(least, TRAININGS * full)
     budget = positive_integer("budget", budget)
     if budget < least:
         allowed = f"at least {least} evaluations for {scheme}"
