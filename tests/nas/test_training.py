@@ -8,7 +8,7 @@ from qlib.nas.blocks import MPS, RBM, FeedForward
 from qlib.nas.screen import screen
 from qlib.nas.targets import Target, seven
 from qlib.nas.tasks import Energy, FullSum
-from qlib.nas.training import Training, train
+from qlib.nas.training import Training, schedule, train
 
 BUILDS = {
     "RBM": partial(RBM, 4),
@@ -76,6 +76,15 @@ def test_one_seed_gives_one_result(build, targets):
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_the_rate_rises_for_a_fifth_of_the_steps_and_falls_to_nought():
+    shares = [schedule(step / 100) for step in range(101)]
+    assert shares[0] == pytest.approx(0.05)
+    assert np.all(np.diff(shares[:19]) > 0)
+    assert np.all(np.diff(shares[20:]) < 0)
+    assert shares[50] == pytest.approx(0.5)
+    assert shares[100] == pytest.approx(0, abs=1e-15)
 
 
 def test_evaluations_are_blocks_times_configurations_times_steps(targets):
