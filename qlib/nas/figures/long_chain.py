@@ -46,7 +46,7 @@ def long_chain(chains):
         "infidelity of any seed before it was dropped (bar's end); none below "
         f"{LEAST:g} is drawn. Middle and right: what was picked, the RBM of all sites "
         "trained for as many evaluations, both after variational Monte Carlo, and "
-        "DMRG; 95 % intervals, down to the axis where they reach zero; line: exact; "
+        "DMRG; 95 % intervals (triangle: upper end of one that holds 0); line: exact; "
         "pale where the swap estimate is not reliable.",
     }
 
@@ -87,17 +87,23 @@ def _searched(ax, found):
 def _energies(ax, found):
     for one in found.reached:
         color, marker, fill = STATES[one.name]
-        error = np.maximum(one.energy_error, LEAST)
-        ax.plot([one.seconds] * 2, error[1:], color=color, lw=1)
+        value, low, high = np.maximum(one.energy_error, LEAST)
         style = {"color": color, "marker": marker, "fillstyle": fill, "ls": ""}
-        ax.plot(one.seconds, error[0], label=one.name, **style)
+        if one.energy_error.low > 0:
+            ax.plot([one.seconds] * 2, [low, high], color=color, lw=1)
+        else:  # zero is in the interval: its upper end
+            value, style["marker"] = high, "v"
+        ax.plot(one.seconds, value, **style)
+        ax.plot([], [], **style | {"marker": marker}, label=one.name)
     ax.set(xscale="log", yscale="log", xlabel="seconds")
     ax.set_ylabel("error of the energy, (E − E₀) / |E₀|")
-    ours, fixed = (found.state(f"{n}, then VMC").energy_error[0] for n in STARTS)
+    ours, fixed = (found.state(f"{n}, then VMC").energy_error for n in STARTS)
     seconds = [one.seconds for one in found.reached]
     ends = np.floor(np.log10(min(seconds))), np.ceil(np.log10(max(seconds)))
     ax.set_xlim(10 ** ends[0], 10 ** ends[1])
-    ax.set_title(f"Energy off by {ours:.1g}; fixed: {fixed:.1g}", **SIZE)
+    most = "" if ours.low > 0 else "at most "
+    error = ours.value if ours.low > 0 else ours.high
+    ax.set_title(f"Energy off by {most}{error:.1g}; fixed: {fixed[0]:.1g}", **SIZE)
 
 
 def _entropies(ax, found):
@@ -114,7 +120,8 @@ def _entropies(ax, found):
             ax.plot([x, x], ends, color=color, lw=1, alpha=alpha)
             ax.plot(x, one.renyi2[index], alpha=alpha, **style)
     ax.set(xlabel="cut", ylabel="R₂, nats", xlim=(0, 0.6 * N))
-    ax.set_ylim(0, 2.2 * found.chain.renyi2.max())
+    highest = max(np.nanmax(one.renyi2) for one in found.reached)
+    ax.set_ylim(0, 1.2 * max(highest, found.chain.renyi2.max()))
     exact = found.chain.renyi2[found.cuts[-1] - 1]
     off = abs(found.state("search, then VMC").renyi2[-1] - exact)
     ax.set_title(f"R₂ of the half chain off by {off:.1g}", **SIZE)
