@@ -53,8 +53,9 @@ def candidates(num_sites, parameters=None, names=None, *, marshall=False):
     Notes
     -----
     What is free is fitted: hidden units of an RBM, bond dimension, width of the fully
-    connected layer. Attention is one layer of two heads, of the largest
-    dimension that leaves its perceptron twice as many units. MPS are complex where that
+    connected layer. Attention is one layer of two heads, of the largest dimension that
+    leaves its perceptron half as many units: more units at a smaller one did worse on
+    six families of `rules`, at points that are not judged. MPS are complex where that
     is within 15 %, otherwise real.
     """
     num_sites = integer_between("num_sites", num_sites, 4, 128)
@@ -109,7 +110,7 @@ def _families(name, num_sites, marshall):
             sizes = {"dim": dim, "heads": HEADS, "width": width}
             return partial(Attention, num_sites, **sizes, **given)
 
-        return [(partial(sized, dim=dim), 2 * dim, MOST) for dim in DIMS]
+        return [(partial(sized, dim=dim), dim // 2, MOST) for dim in DIMS]
     if name == "feed-forward":
         return [
             (
