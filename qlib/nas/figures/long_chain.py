@@ -101,7 +101,7 @@ def _energies(ax, found):
     seconds = [one.seconds for one in found.reached]
     ends = np.floor(np.log10(min(seconds))), np.ceil(np.log10(max(seconds)))
     ax.set_xlim(10 ** ends[0], 10 ** ends[1])
-    most = "" if ours.low > 0 else "at most "
+    most = "" if ours.low > 0 else "≤ "
     error = ours.value if ours.low > 0 else ours.high
     ax.set_title(f"Energy off by {most}{error:.1g}; fixed: {fixed[0]:.1g}", **SIZE)
 
