@@ -80,6 +80,13 @@ def test_a_rotation_of_all_qubits_leaves_the_profile_as_it_is(name):
         assert max(abs(before[key] - after[key]) for key in before) > 1e-3
 
 
+@pytest.mark.parametrize("family", ["j1j2_dimer", "heisenberg_edge_spins"])
+def test_singlets_are_what_they_were_after_any_rotation(family):
+    one = target(family, 6, 0)
+    overlap = np.vdot(one.vector, one.rotated(3).vector)
+    assert abs(overlap) == pytest.approx(1, abs=1e-9)
+
+
 def test_profiles_of_known_states():
     flat = profile_of(ghz(8))
     assert (flat.density, flat.growth, flat.roughness) == pytest.approx((1 / 4, 0, 0))

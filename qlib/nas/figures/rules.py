@@ -204,13 +204,12 @@ def rotated(found):
         )
         _pair(left, found.chance, found.changed)
         left.set(ylim=(0, 1), ylabel="share of targets with another best block")
-        left.set_title(
-            f"Best: {found.chance.value:.0%}, {found.changed.value:.0%}", fontsize=9.5
-        )
+        first, second = found.chance.value, found.changed.value
+        left.set_title(f"{first:.0%} by seeds, {second:.0%} rotated", fontsize=9.5)
         _pair(middle, found.moved_by_chance, found.moved)
         middle.set(ylim=(0, None), ylabel="mean change of a block, decades")
-        change = f"{found.moved_by_chance.value:.2f}, {found.moved.value:.2f}"
-        middle.set_title(f"Infidelity: {change}", fontsize=9.5)
+        first, second = found.moved_by_chance.value, found.moved.value
+        middle.set_title(f"{first:.2f} by seeds, {second:.2f} rotated", fontsize=9.5)
         for row, name in enumerate(names):
             before, after = found.paid[name]
             _point(right, before, row - 0.14, name)
@@ -342,4 +341,4 @@ def _who_wins(scored):
     rules = [name for name in scored if name not in NO_RULE]
     best = min(rules, key=lambda name: scored[name].mean.value)
     paid, base = scored[best].mean.value, scored[BASELINE].mean.value
-    return f"Best rule, “{best}”: {paid:.2f}; one block: {base:.2f} decades"
+    return f"“{best}” pays {paid:.2f}, one block {base:.2f}"
