@@ -61,7 +61,9 @@ class SearchResult:
         Returns
         -------
         (S,) or (S, T) array
-            log10 of the score over the least score of the same seed and target.
+            log10 of the score over the least score of the same seed and target. Over
+            hundreds of steps a training amplifies the rounding, which depends on what
+            is trained beside it: the regret may be a little below zero.
         """
         if exhaustive.scheme != "exhaustive":
             got = exhaustive.scheme
