@@ -14,7 +14,6 @@ import torch
 from qlib.arguments import number_between
 from qlib.entanglement import freefermions, hamiltonians
 from qlib.entanglement.dmrg import dmrg
-from qlib.intervals import Estimate
 from qlib.nas.blocks import Product
 from qlib.nas.screen import screen, smallest_bond_dim, smallest_hidden, smallest_range
 from qlib.nas.search import search
@@ -22,10 +21,8 @@ from qlib.nas.targets import ChainTarget
 from qlib.nas.tasks import Sampled
 from qlib.nas.training import LEARNING_RATE, train
 from qlib.nas.trials.forecast import SIZES, Forecast, forecast
-from qlib.nas.vmc.estimates import blocked
+from qlib.nas.trials.measurement import by_dmrg, cuts, measured
 from qlib.nas.vmc.ground_state import ground_state
-from qlib.nas.vmc.local_energy import LocalEnergy
-from qlib.nas.vmc.renyi import swap_renyi2
 
 WANTED = 1e-2  # infidelity a candidate is to be able to reach
 FIXED = "RBM, all sites"  # what is trained without a search: Carleo and Troyer's
@@ -173,37 +170,6 @@ def screened(chain, blocks, predictor, *, infidelities=(1e-2, 1e-4, 1e-6)):
 
 
 @dataclass(frozen=True, eq=False)
-class Reached:
-    """A state that was reached, beside the exact ground state.
-
-    Attributes
-    ----------
-    name : str
-    energy_error : Estimate
-        (E − E0) / |E0|, 95 %.
-    renyi2, low, high : (cuts,) arrays
-        Nats, and ends of the 95 % interval.
-    reliable : (cuts,) bool array
-        See `swap_renyi2`.
-    infidelity : float or None
-        With the target, from fresh samples of both.
-    seconds : float
-        To reach it; a seed's share of those that were searched side by side.
-    evaluations : int or None
-    """
-
-    name: str
-    energy_error: Estimate
-    renyi2: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    reliable: np.ndarray
-    infidelity: float | None
-    seconds: float
-    evaluations: int | None
-
-
-@dataclass(frozen=True, eq=False)
 class Found:
     """A long chain from end to end.
 
@@ -317,7 +283,7 @@ def end_to_end(
     more = picked.evaluations // task.cost("all")
     fixed = train(blocks[FIXED], task, steps=more, **shared)
     spent = clock() - began
-    reached = [_by_dmrg(chain, _cuts(chain))]
+    reached = [by_dmrg(chain)]
     rest = {"chain": chain, "samples": measured_samples, "seed": seeds[0]}
     starts = {
         "search": (
@@ -338,71 +304,7 @@ def end_to_end(
         then = f"{name}, then VMC"
         reached.append(measured(then, after.block, seconds, evaluations, **rest))
     score = fixed.score[:, 0]
-    return Found(chain, screens, searches, score, _cuts(chain), reached)
-
-
-def measured(name, block, seconds, evaluations, *, chain, samples, seed):
-    """Energy, R₂ and infidelity of a block, from chains that start on the target.
-
-    Two proposals a site take the chains from |phi|² to |psi|².
-
-    Returns
-    -------
-    Reached
-    """
-    count = 2 * chain.num_sites
-    task = Sampled(
-        chain.target,
-        samples=samples,
-        proposals=count,
-        pool=4 * samples,
-        seed=seed + 1,
-    )
-    generator = torch.Generator().manual_seed(seed + 1)
-    block = block.requires_grad_(False)
-    batch = task.batch("all", generator, block)
-    infidelity = float(task.score(batch, block(batch.spins)))
-    spins = batch.spins[samples:]  # of psi
-    energies = LocalEnergy(chain.target.hamiltonian)(block, spins).real
-    mean = blocked(energies[:, None]).interval()
-    error = Estimate(*((e - chain.energy) / abs(chain.energy) for e in mean))
-    cuts = _cuts(chain)
-    swap = swap_renyi2(block, *spins[: samples // 2 * 2].chunk(2), cuts=cuts)
-    low, high = swap.interval()
-    return Reached(
-        name,
-        error,
-        swap.value,
-        low,
-        high,
-        swap.reliable,
-        infidelity,
-        seconds,
-        evaluations,
-    )
-
-
-def _by_dmrg(chain, cuts):
-    """The `Reached` of DMRG, without errors of sampling."""
-    error = (chain.target.energy - chain.energy) / abs(chain.energy)
-    renyi2 = chain.target.renyi2()[cuts - 1]
-    exactly = np.ones(len(cuts), bool)
-    return Reached(
-        "DMRG",
-        Estimate(error, error, error),
-        renyi2,
-        renyi2,
-        renyi2,
-        exactly,
-        None,
-        chain.dmrg_seconds,
-        None,
-    )
-
-
-def _cuts(chain):
-    """An eighth, a quarter and the half of the chain."""
-    return np.array([chain.num_sites // part for part in (8, 4, 2)])
+    return Found(chain, screens, searches, score, cuts(chain), reached)
 
 
 def _alone(block):

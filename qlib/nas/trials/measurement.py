@@ -1,0 +1,106 @@
+"""What was reached on a long chain, measured by samples beside the exact answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qlib.intervals import Estimate
+from qlib.nas.tasks import Sampled
+from qlib.nas.vmc.estimates import blocked
+from qlib.nas.vmc.local_energy import LocalEnergy
+from qlib.nas.vmc.renyi import swap_renyi2
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """A state that was reached, beside the exact ground state.
+
+    Attributes
+    ----------
+    name : str
+    energy_error : Estimate
+        (E − E0) / |E0|, 95 %.
+    renyi2, low, high : (cuts,) arrays
+        Nats, and ends of the 95 % interval.
+    reliable : (cuts,) bool array
+        See `swap_renyi2`.
+    infidelity : float or None
+        With the target, from fresh samples of both.
+    seconds : float
+        To reach it; a seed's share of those that were searched side by side.
+    evaluations : int or None
+    """
+
+    name: str
+    energy_error: Estimate
+    renyi2: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    reliable: np.ndarray
+    infidelity: float | None
+    seconds: float
+    evaluations: int | None
+
+
+def measured(name, block, seconds, evaluations, *, chain, samples, seed):
+    """Energy, R₂ and infidelity of a block, from chains that start on the target.
+
+    Two proposals a site take the chains from |phi|² to |psi|².
+
+    Returns
+    -------
+    Reached
+    """
+    count = 2 * chain.num_sites
+    task = Sampled(
+        chain.target,
+        samples=samples,
+        proposals=count,
+        pool=4 * samples,
+        seed=seed + 1,
+    )
+    generator = torch.Generator().manual_seed(seed + 1)
+    block = block.requires_grad_(False)
+    batch = task.batch("all", generator, block)
+    infidelity = float(task.score(batch, block(batch.spins)))
+    spins = batch.spins[samples:]  # of psi
+    energies = LocalEnergy(chain.target.hamiltonian)(block, spins).real
+    mean = blocked(energies[:, None]).interval()
+    error = Estimate(*((e - chain.energy) / abs(chain.energy) for e in mean))
+    swap = swap_renyi2(block, *spins[: samples // 2 * 2].chunk(2), cuts=cuts(chain))
+    low, high = swap.interval()
+    return Reached(
+        name,
+        error,
+        swap.value,
+        low,
+        high,
+        swap.reliable,
+        infidelity,
+        seconds,
+        evaluations,
+    )
+
+
+def by_dmrg(chain):
+    """The `Reached` of DMRG, without errors of sampling."""
+    error = (chain.target.energy - chain.energy) / abs(chain.energy)
+    renyi2 = chain.target.renyi2()[cuts(chain) - 1]
+    exactly = np.ones(len(renyi2), bool)
+    return Reached(
+        "DMRG",
+        Estimate(error, error, error),
+        renyi2,
+        renyi2,
+        renyi2,
+        exactly,
+        None,
+        chain.dmrg_seconds,
+        None,
+    )
+
+
+def cuts(chain):
+    """An eighth, a quarter and the half of the chain."""
+    return np.array([chain.num_sites // part for part in (8, 4, 2)])
