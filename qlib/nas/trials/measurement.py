@@ -101,6 +101,42 @@ def by_dmrg(chain):
     )
 
 
+def energy_beyond(one, other):
+    """Relative error of the energy of `one` beyond that of `other`, which has none.
+
+    Parameters
+    ----------
+    one, other : Reached
+        `other` of an energy without an error of sampling.
+
+    Returns
+    -------
+    Estimate
+    """
+    return Estimate(*(end - other.energy_error.value for end in one.energy_error))
+
+
+def entropy_error(one, exact):
+    """Distance of the half chain's R₂ from the exact one, nats.
+
+    Parameters
+    ----------
+    one : Reached
+    exact : (N − 1,) array
+        R₂ at the cuts 1 … N−1.
+
+    Returns
+    -------
+    Estimate
+        0 at the low end where the interval holds the exact value; infinite at the high
+        end where the purity's interval reaches zero.
+    """
+    truth = exact[len(exact) // 2]
+    value, low, high = (end[-1] - truth for end in (one.renyi2, one.low, one.high))
+    near = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return Estimate(abs(value), near, max(abs(low), abs(high)))
+
+
 def cuts(chain):
     """An eighth, a quarter and the half of the chain."""
     return np.array([chain.num_sites // part for part in (8, 4, 2)])
