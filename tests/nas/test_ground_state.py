@@ -95,14 +95,15 @@ def test_one_seed_one_result_and_what_is_told():
             clock=clock,
         )
         for callback, clock in [
-            (lambda step, energy: told.append((step, energy)), lambda: next(times)),
+            (lambda *state: told.append(state), lambda: next(times)),
             (None, None),
         ]
     ]
     first, second = results
     assert np.array_equal(first.trace, second.trace)
     assert first.energy == second.energy
-    assert told == list(enumerate(first.trace))
+    assert [state[:2] for state in told] == list(enumerate(first.trace))
+    assert told[-1][2] is first.block
     assert (first.seconds, second.seconds) == (2.5, None)
     assert first.spins.shape == (4, 2, 5)
     rounds = 3 * 3 + 2  # of three samples a chain and step, and two at the end

@@ -105,7 +105,8 @@ def ground_state(
     generator : torch.Generator
         Source of the samples.
     callback : callable, optional
-        Called as callback(step, energy) after every step.
+        Called as callback(step, energy, block) after every step: the mean local energy
+        before it, and the block that is being trained.
     clock : callable, optional
         Gives seconds, as time.perf_counter.
 
@@ -172,15 +173,12 @@ def ground_state(
         errors[step] = flat.std() / len(flat) ** 0.5
         derivatives = log_derivatives(block, spins.flatten(0, 1))
         direction = natural_gradient(
-            derivatives,
-            flat,
-            diag_shift=diag_shift,
-            method=method,
+            derivatives, flat, diag_shift=diag_shift, method=method
         )
         evaluated += len(flat)
         step_along(block, direction, learning_rate)
         if callback is not None:
-            callback(step, trace[step])
+            callback(step, trace[step], block)
     if warm_up:
         sampler.sweep(block, warm_up)
     spins, energies = measured(-(-final_samples // chains))

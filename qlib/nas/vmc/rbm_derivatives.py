@@ -5,7 +5,11 @@
 products of such rows, and of such columns, are products of small ones.
 """
 
+from functools import lru_cache
+
 import torch
+
+CHUNK = 256  # configurations whose pairs fit a fast cache
 
 
 class RBMDerivatives:
@@ -28,21 +32,18 @@ class RBMDerivatives:
         self.left = torch.cat([tangents, ones.to(tangents.dtype)], 1)  # (M, a)
         self.right = torch.cat([spins, ones], 1)  # (M, b), real
         self.configs = len(spins)
-        hidden, sites = tangents.shape[1], spins.shape[1]
-        grid = torch.arange((hidden + 1) * (sites + 1), device=spins.device)
-        grid = grid.reshape(hidden + 1, sites + 1)
-        parts = grid[:-1, :-1].flatten(), grid[:-1, -1], grid[-1, :-1], grid[-1, -1:]
-        self._places = torch.cat(parts)  # of the parameters in order, 1 ⊗ 1 last
+        sizes = self.left.shape[1], self.right.shape[1]
+        self._order = _order(*sizes, spins.device)
 
     @property
     def shape(self):
         """Rows and columns of X."""
-        return self.configs, len(self._places) - 1
+        return self.configs, len(self._order)
 
     def dense(self):
         """X, (M, parameters)."""
         rows = (self.left[:, :, None] * self.right[:, None, :]).flatten(1)
-        rows = rows[:, self._places[:-1]]
+        rows = rows[:, self._order]
         return (rows - rows.mean(0)) / self.configs**0.5
 
     def gram(self):
@@ -58,36 +59,27 @@ class RBMDerivatives:
         Of Σ conj(t_h) t_h' · s_j s_j', the pairs h ≤ h' and j ≤ j' are summed; the
         column of 1 ⊗ 1 has the means that centring takes off.
         """
-        left, right = _pairs(self.left), _pairs(self.right)  # (pairs, M)
-        sums = torch.stack([left.real, left.imag]) if left.is_complex() else left[None]
-        sums = sums @ right.mT / self.configs  # (1 or 2, pairs, pairs)
-        index, below = self._positions()
-        found = sums[0].take(index)
-        if left.is_complex():
-            found = torch.complex(found, sums[1].take(index) * (1 - 2 * below.double()))
+        sums = 0
+        for start in range(0, self.configs, CHUNK):
+            left = _pairs(self.left[start : start + CHUNK])  # (pairs, configs)
+            right = _pairs(self.right[start : start + CHUNK])
+            if left.is_complex():
+                left = torch.stack([left.real, left.imag])
+            sums = sums + left @ right.mT
+        index, sign = _positions(self.left.shape[1], self.right.shape[1], left.device)
+        if self.left.is_complex():
+            found = torch.complex(sums[0].take(index), sign * sums[1].take(index))
+        else:
+            found = sums.take(index)
+        found /= self.configs
         means = found[-1, :-1]
         return found[:-1, :-1] - means.conj()[:, None] * means
-
-    def _positions(self):
-        """Where each entry of the metric stands among the sums of pairs.
-
-        And whether it is of h > h', the conjugate of the sum; (parameters + 1) squared.
-        """
-        first = self._places // self.right.shape[1]  # h of each parameter
-        second = self._places % self.right.shape[1]  # j of each parameter
-        above, beside = (
-            _symmetric(one.shape[1], one.device) for one in (self.left, self.right)
-        )
-        rows = above.index_select(0, first).index_select(1, first)
-        columns = beside.index_select(0, second).index_select(1, second)
-        pairs = self.right.shape[1] * (self.right.shape[1] + 1) // 2
-        return rows * pairs + columns, first[:, None] > first
 
     def adjoint(self, vector):
         """X† v, (parameters)."""
         vector = (vector - vector.mean()) / self.configs**0.5
         found = (self.left.conj() * vector[:, None]).mT @ self.right.to(vector.dtype)
-        return found.flatten()[self._places[:-1]]
+        return found.flatten()[self._order]
 
     def rows(self, energies):
         """Local energies less their mean, over √M, in the rows of X."""
@@ -96,10 +88,29 @@ class RBMDerivatives:
 
 
 def _pairs(columns):
-    """Products conj(c_i) c_j of the columns, i ≤ j, as rows: (pairs, M)."""
+    """Products conj(c_i) c_j of the columns, i ≤ j, as rows: (pairs, configs)."""
     rows = columns.mT.contiguous()
     first, second = torch.triu_indices(len(rows), len(rows), device=rows.device)
     return rows[first].conj() * rows[second]
+
+
+def _order(a, b, device):
+    """Places of W, b and a among the entries of (t, 1) ⊗ (s, 1)."""
+    grid = torch.arange(a * b, device=device).reshape(a, b)
+    return torch.cat([grid[:-1, :-1].flatten(), grid[:-1, -1], grid[-1, :-1]])
+
+
+@lru_cache(maxsize=2)
+def _positions(a, b, device):
+    """Where each entry of the metric stands among the sums of pairs, 1 ⊗ 1 last.
+
+    And −1 where h > h', which has the conjugate of the sum, else 1.
+    """
+    order = torch.cat([_order(a, b, device), torch.tensor([a * b - 1], device=device)])
+    h, j = order // b, order % b
+    rows, columns = _symmetric(a, device), _symmetric(b, device)
+    index = rows[h[:, None], h] * (b * (b + 1) // 2) + columns[j[:, None], j]
+    return index, 1 - 2 * (h[:, None] > h).double()
 
 
 def _symmetric(count, device):
