@@ -20,7 +20,8 @@ REQUIREMENTS = [
 ]
 PINS = {one.name: str(one.specifier).removeprefix("==") for one in REQUIREMENTS}
 ADDED_BY_HAND = {  # the head of the benchmark says how
-    "benchmarks/peers/exact_diagonalization.py": {"quspin"}
+    "benchmarks/peers/exact_diagonalization.py": {"quspin"},
+    "benchmarks/peers/netket_vmc.py": {"jax", "netket", "optax"},
 }
 BESIDE = {"benchmarks": {"peers"}}  # packages in the folder of a script that runs
 HEAVY = {"numpy", "scipy", "torch", "matplotlib", "pandas", "numba", "papermill"}
