@@ -153,7 +153,7 @@ def test_straight_through_has_the_gradient_of_the_relaxed_sample():
 def test_of_two_candidates_the_one_that_holds_the_target_is_picked(scheme):
     """Correlated pairs are a Jastrow factor; without range a product has no pairs."""
     task = FullSum([paired([(0, 3), (1, 2)]), paired([(0, 1)])])
-    settings = Settings(learning_rate=0.2, logarithmic=())
+    settings = Settings(learning_rate=0.2)
     found = train_supernet(
         TWO, task, scheme=scheme, seeds=[0], slots=1, steps=50, settings=settings
     )
@@ -243,6 +243,7 @@ def test_the_penalty_adds_squared_errors_of_the_rényi_entropies():
                 slots=1,
                 steps=1,
                 penalty=penalty,
+                settings=Settings(logarithmic=scheme == "darts"),
             ).trace.loss[0, 0]
             for penalty in (0.0, 0.7)
         ]
@@ -292,7 +293,13 @@ def test_what_is_no_argument_is_refused_by_name(changed, name):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"learning_rate": 0}, {"architecture_rate": -1}, {"cold": 0}, {"warm_up": 1.0}],
+    [
+        {"learning_rate": 0},
+        {"architecture_rate": -1},
+        {"cold": 0},
+        {"warm_up": 1.0},
+        {"logarithmic": "yes"},
+    ],
 )
 def test_settings_out_of_range_are_refused_by_name(changed):
     (name,) = changed

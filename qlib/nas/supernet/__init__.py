@@ -1,7 +1,7 @@
 """The differentiable supernet: candidate blocks mixed in every slot of a product."""
 
 from qlib.nas.supernet.mixture import Supernet
-from qlib.nas.supernet.settings import SCHEMES, Settings
+from qlib.nas.supernet.settings import SCHEMES, SETTINGS, Settings
 from qlib.nas.supernet.training import (
     Trace,
     TrainedSupernet,
@@ -12,6 +12,7 @@ from qlib.nas.supernet.training import (
 
 __all__ = [
     "SCHEMES",
+    "SETTINGS",
     "Settings",
     "Supernet",
     "Trace",

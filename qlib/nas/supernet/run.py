@@ -186,7 +186,7 @@ class Run:
 
     def _loss(self, batch, values):
         loss = self.task.loss(batch, values)
-        if self.task.logarithmic and batch.part in self.settings.logarithmic:
+        if self.task.logarithmic and self.settings.logarithmic:
             return torch.log(loss + FLOOR)
         return loss
 

@@ -8,7 +8,7 @@ import torch
 from qlib.arguments import integer_between, number_between, one_of, positive_integer
 from qlib.nas.supernet.mixture import MOST_SLOTS, one_hot
 from qlib.nas.supernet.run import Run, warm_up
-from qlib.nas.supernet.settings import SCHEMES, Settings
+from qlib.nas.supernet.settings import SCHEMES, SETTINGS
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def train_supernet(
     log psi = Σ_slots Σ_k g_sk log psi_sk. Every step trains the weights on the task's
     part "weights", then the architecture parameters on its part "architecture", each by
     Adam (Liu, Simonyan and Yang, DARTS, 2019, first order). What is minimised is the
-    logarithm of the infidelity, or the energy where the task is one.
+    task's loss, or the logarithm of an infidelity where the settings say so.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def train_supernet(
         λ of λ Σ_cuts (R₂ − R₂_target)², added to the loss; 0 unless given. Evaluated on
         all configurations, which are evaluations too.
     settings : Settings, optional
-        Rates and temperatures.
+        Rates and temperatures; those of `SETTINGS` for the scheme unless given.
     callback : callable, optional
         callback(step, run) after each step.
 
@@ -143,7 +143,7 @@ def train_supernet(
         slots=slots,
         steps=steps,
         penalty=penalty,
-        settings=Settings() if settings is None else settings,
+        settings=SETTINGS[scheme] if settings is None else settings,
     )
     run.advance(callback)
     picks = run.picks()
@@ -164,7 +164,7 @@ def supernet_evaluations(
     """Evaluations a replica that `train_supernet` spends with these arguments."""
     one_of("scheme", scheme, SCHEMES)
     slots = integer_between("slots", slots, 1, MOST_SLOTS)
-    settings = Settings() if settings is None else settings
+    settings = SETTINGS[scheme] if settings is None else settings
     everywhere = task.cost("all") if penalty else 0
     learning = steps * (task.cost("weights") + everywhere)
     turns = steps - warm_up(settings, steps)
