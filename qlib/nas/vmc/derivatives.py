@@ -20,12 +20,14 @@ class DenseDerivatives:
         O; in 2M rows its real parts, then its imaginary parts.
     configs : int
         M.
+    kept : (all parameters) bool tensor, optional
+        Which parameters O has columns of, where others do not move psi.
     """
 
-    def __init__(self, rows, configs):
+    def __init__(self, rows, configs, kept=None):
         parts = rows.reshape(-1, configs, rows.shape[1])
         parts = (parts - parts.mean(1, keepdim=True)) / configs**0.5
-        self.matrix, self.configs = parts.flatten(0, 1), configs
+        self.matrix, self.configs, self.kept = parts.flatten(0, 1), configs, kept
 
     @property
     def shape(self):
@@ -47,6 +49,14 @@ class DenseDerivatives:
     def adjoint(self, vector):
         """X† v, (parameters)."""
         return self.matrix.mH @ vector
+
+    def spread(self, direction):
+        """A direction in the columns of X as one of all parameters."""
+        if self.kept is None:
+            return direction
+        found = direction.new_zeros(len(self.kept))
+        found[self.kept] = direction
+        return found
 
     def rows(self, energies):
         """Local energies less their mean, over √M, in the rows of X."""
@@ -102,10 +112,10 @@ def _(block: RBM, spins):
     derivatives = RBMDerivatives(block, spins)
     if block.seen.all():
         return derivatives
-    seen = block.seen.flatten()
-    rows = derivatives.dense()
-    rows[:, : len(seen)] *= seen
-    return DenseDerivatives(rows * len(spins) ** 0.5, len(spins))
+    kept = torch.ones(derivatives.shape[1], dtype=torch.bool, device=spins.device)
+    kept[: block.seen.numel()] = block.seen.flatten() > 0
+    rows = derivatives.entries(kept)
+    return DenseDerivatives(rows, len(spins), kept)
 
 
 def step_along(block, direction, size):
@@ -115,7 +125,7 @@ def step_along(block, direction, size):
     ----------
     block : Block
     direction : (parameters) tensor
-        In the order of the columns of X.
+        As `natural_gradient` gives it.
     size : float
     """
     parameters = list(block.parameters())

@@ -40,10 +40,15 @@ class RBMDerivatives:
         """Rows and columns of X."""
         return self.configs, len(self._order)
 
+    def entries(self, kept):
+        """O of the parameters that are kept, not centred, (M, kept)."""
+        places = self._order[kept]
+        sites = self.right.shape[1]
+        return self.left[:, places // sites] * self.right[:, places % sites]
+
     def dense(self):
         """X, (M, parameters)."""
-        rows = (self.left[:, :, None] * self.right[:, None, :]).flatten(1)
-        rows = rows[:, self._order]
+        rows = self.entries(slice(None))
         return (rows - rows.mean(0)) / self.configs**0.5
 
     def gram(self):
@@ -80,6 +85,10 @@ class RBMDerivatives:
         vector = (vector - vector.mean()) / self.configs**0.5
         found = (self.left.conj() * vector[:, None]).mT @ self.right.to(vector.dtype)
         return found.flatten()[self._order]
+
+    def spread(self, direction):
+        """A direction in the columns of X as one of all parameters: these."""
+        return direction
 
     def rows(self, energies):
         """Local energies less their mean, over √M, in the rows of X."""

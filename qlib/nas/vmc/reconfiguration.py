@@ -41,8 +41,10 @@ def natural_gradient(derivatives, energies, *, diag_shift, method):
     target = derivatives.rows(energies)
     if method == "sr":
         force = derivatives.adjoint(target)
-        return _solve(derivatives.metric(), force, diag_shift)
-    return derivatives.adjoint(_solve(derivatives.gram(), target, diag_shift))
+        found = _solve(derivatives.metric(), force, diag_shift)
+    else:
+        found = derivatives.adjoint(_solve(derivatives.gram(), target, diag_shift))
+    return derivatives.spread(found)
 
 
 def _solve(matrix, vector, shift):
