@@ -6,7 +6,7 @@ import torch
 
 from qlib.entanglement import exact, hamiltonians
 from qlib.entanglement.pauli import PauliSum
-from qlib.nas.blocks import MPS, RBM, FeedForward
+from qlib.nas.blocks import MPS, RBM, Autoregressive, FeedForward
 from qlib.nas.spins import all_configurations
 from qlib.nas.vmc import ground_state
 
@@ -64,6 +64,23 @@ def test_the_energy_comes_down_to_the_exact_one_and_not_below(name):
     assert found.trace[0] > found.trace[-1]
     assert len(found.trace) == settings["steps"]
     assert 0 < found.v_score < 0.01
+
+
+def test_exact_samples_in_place_of_chains():
+    """Of an autoregressive block, and by the weights of all configurations."""
+    H = hamiltonians.tfim(4, field=1.5)
+    lowest = exact.ground_state(H).energies[0]
+    for block, one in (
+        (Autoregressive(4, dim=4, heads=2, depth=1, generator=seeded(15)), 64),
+        (RBM(4, scale=0.1, generator=seeded(16)), 2**4),
+    ):
+        settings = {"steps": 30, "samples": 64, "learning_rate": 0.2}
+        found = ground_state(
+            H, block, move="exact", generator=seeded(17), **settings, final_samples=64
+        )
+        assert lowest - 1e-12 <= energy_of(found.block, H, False) < 0.99 * lowest
+        assert found.acceptance == 1
+        assert found.evaluations == 31 * (one + 64 * 5) + 30 * 64
 
 
 def test_sr_and_min_sr_take_the_same_steps():
@@ -141,7 +158,7 @@ def test_sixty_four_sites_of_a_block_without_a_path_of_its_own():
         ({"diag_shift": 0.0}, r"diag_shift: got 0.0; allowed: \(0, inf\)"),
         ({"learning_rate": np.nan}, r"learning_rate: got nan"),
         ({"method": "adam"}, r"method: got 'adam'; allowed: auto, sr, minsr"),
-        ({"move": "swap"}, r"move: got 'swap'; allowed: flip, exchange"),
+        ({"move": "swap"}, r"move: got 'swap'; allowed: flip, exchange, exact"),
     ],
 )
 def test_bad_input_is_refused_by_name(changed, message):

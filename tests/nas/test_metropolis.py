@@ -55,7 +55,7 @@ WAVES = {
 def test_chains_forget_their_start_and_sample_psi_squared(kind, move):
     wave = WAVES[kind]
     sampler = Metropolis(N, CHAINS, move=move, generator=seeded(3))
-    sampler.spins[:] = torch.tensor([1.0, 1, -1, -1])
+    sampler.spins = torch.tensor([1.0, 1, -1, -1]).double().expand(CHAINS, N)
     spins = sampler.sweep(wave, 15)
     expected = weights(wave)
     assert_drawn_from(in_sector(expected) if move == "exchange" else expected, spins)

@@ -1,12 +1,14 @@
 """Variational Monte Carlo: sampling, local energies, optimisation, error bars."""
 
 from qlib.nas.vmc.derivatives import log_derivatives, step_along
+from qlib.nas.vmc.exact_samples import Exact, draw_exactly
 from qlib.nas.vmc.ground_state import VMCResult, ground_state
 from qlib.nas.vmc.local_energy import LocalEnergy
-from qlib.nas.vmc.metropolis import Metropolis, draw_exactly
+from qlib.nas.vmc.metropolis import Metropolis
 from qlib.nas.vmc.reconfiguration import natural_gradient
 
 __all__ = [
+    "Exact",
     "LocalEnergy",
     "Metropolis",
     "VMCResult",

@@ -10,6 +10,7 @@ from qlib.arguments import integer_between, number_between, one_of, positive_int
 from qlib.nas.blocks import Block
 from qlib.nas.vmc.derivatives import log_derivatives, step_along
 from qlib.nas.vmc.estimates import Blocked, blocked, v_score
+from qlib.nas.vmc.exact_samples import Exact
 from qlib.nas.vmc.local_energy import LocalEnergy
 from qlib.nas.vmc.metropolis import MOVES, Metropolis
 from qlib.nas.vmc.reconfiguration import natural_gradient
@@ -98,8 +99,9 @@ def ground_state(
     method : {"auto", "sr", "minsr"}, optional
         Which matrix is factorised, the smaller one at "auto": see
         `qlib.nas.vmc.reconfiguration`.
-    move : {"flip", "exchange"}, optional
-        See `Metropolis`; "exchange" keeps N/2 spins up.
+    move : {"flip", "exchange", "exact"}, optional
+        Metropolis steps, see there; "exchange" keeps N/2 spins up. "exact":
+        independent samples, of autoregressive blocks or of at most 20 sites.
     final_samples : int, optional
         Behind the final energy; 8 times `samples` unless given.
     generator : torch.Generator
@@ -141,13 +143,16 @@ def ground_state(
     )
     diag_shift = number_between("diag_shift", diag_shift, 0, np.inf, open_low=True)
     one_of("method", method, ("auto", "sr", "minsr"))
-    one_of("move", move, MOVES)
+    one_of("move", move, (*MOVES, "exact"))
     started = clock() if clock else None
     block = copy.deepcopy(block)
     device = next(block.parameters()).device
-    sampler = Metropolis(
-        block.num_sites, chains, move=move, generator=generator, device=device
-    )
+    if move == "exact":
+        sampler, warm_up = Exact(chains, generator=generator), 0
+    else:
+        sampler = Metropolis(
+            block.num_sites, chains, move=move, generator=generator, device=device
+        )
     evaluated = 0
 
     def measured(rounds):

@@ -1,4 +1,4 @@
-"""Samples of |psi|²: Metropolis chains by the thousand, and exact draws."""
+"""Samples of |psi|² from Metropolis chains by the thousand."""
 
 import math
 from functools import singledispatch
@@ -7,7 +7,6 @@ import torch
 
 from qlib.arguments import integer_between, one_of, positive_integer
 from qlib.nas.blocks import RBM
-from qlib.nas.spins import MOST_SITES, all_configurations
 from qlib.nas.vmc import rbm as rbms
 
 MOVES = ("flip", "exchange")
@@ -117,7 +116,8 @@ def _advance(log_psi, chains, steps):
 def _(log_psi: RBM, chains, steps):
     if not rbms.tame(log_psi, chains.spins):
         return _advance.dispatch(object)(log_psi, chains, steps)
-    flat = chains.spins.reshape(-1, chains.num_sites)
+    chains.spins = chains.spins.contiguous()  # the sweep is in place
+    flat = chains.spins.view(-1, chains.num_sites)
     shape = (len(flat), steps)
     picks = chains._picks(*shape)
     partners = chains._uniform(*shape) if chains.move == "exchange" else None
@@ -137,32 +137,3 @@ def _proposed(chains):
     opposite = spins.gather(-1, partner) != picked
     exchanged = flipped.scatter(-1, partner, picked)
     return torch.where(opposite, exchanged, spins)
-
-
-def draw_exactly(block, count, *, generator):
-    """Independent samples of |psi|².
-
-    Parameters
-    ----------
-    block : Block
-        One that has a `sample(count, generator)` of its own (autoregressive), or of at
-        most 20 sites, whose configurations are then all weighed.
-    count : int
-    generator : torch.Generator
-
-    Returns
-    -------
-    (count, N) float64 tensor
-    """
-    count = positive_integer("count", count)
-    if hasattr(block, "sample"):
-        return block.sample(count, generator)
-    if block.num_sites > MOST_SITES:
-        allowed = f"at most {MOST_SITES} sites, or an autoregressive block"
-        raise ValueError(f"block: got {block.num_sites} sites; allowed: {allowed}")
-    with torch.no_grad():
-        weights = block.vector().abs() ** 2
-    ends = weights.cumsum(0)
-    drawn = torch.rand(count, dtype=torch.float64, generator=generator)
-    index = torch.searchsorted(ends, drawn.to(ends.device) * ends[-1], right=True)
-    return all_configurations(block.num_sites, device=ends.device)[index]
