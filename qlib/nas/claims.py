@@ -145,8 +145,8 @@ CLAIMS = {
         "is right to a relative 1e-3, nats; holds below 0.1",
     },
     "forecast": {
-        "text": "Entropies forecast from 16 sites name the bond dimension that 64 qubits "
-        "need",
+        "text": "Entropies forecast from 16 sites name the bond dimension that 64 "
+        "qubits need",
         "source": PROPOSAL,
         "stated": "50+ qubits through proxies",
         "reason": "infidelities of 1e-2, 1e-4 and 1e-6, each chain, at which the least "
