@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 import torch
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 
 from qlib.nas.blocks import RBM
 from qlib.nas.vmc.rbm_derivatives import RBMDerivatives
@@ -87,23 +87,12 @@ def log_derivatives(block, spins):
     DenseDerivatives or RBMDerivatives
         The first by automatic differentiation.
     """
-    parameters = dict(block.named_parameters())
-
-    def part(name):
-        def log_psi(parameters, spins):
-            return getattr(functional_call(block, parameters, (spins,)), name)
-
-        derivative = vmap(grad(log_psi), in_dims=(None, 0), chunk_size=CHUNK)
-        return [one.detach() for one in derivative(parameters, spins).values()]
-
-    if _analytic(parameters.values()):
-        rows = torch.cat([one.flatten(1).conj() for one in part("real")], 1)
-        return DenseDerivatives(rows, len(spins))
-    real, imaginary = (
-        torch.cat([_as_real(one).flatten(1) for one in part(name)], 1)
-        for name in ("real", "imag")
-    )
-    rows = torch.cat([real, imaginary]) if imaginary.any() else real
+    chunks = [_gradients(block, some) for some in spins.split(CHUNK)]
+    parts = [torch.cat(part) for part in zip(*chunks, strict=True)]
+    if _analytic(block.parameters()):
+        rows = parts[0].conj().resolve_conj()
+    else:
+        rows = torch.cat(parts) if parts[1].any() else parts[0]
     return DenseDerivatives(rows, len(spins))
 
 
@@ -135,6 +124,32 @@ def step_along(block, direction, size):
         pieces = direction.split([one.numel() for one in parameters])
         for parameter, piece in zip(parameters, pieces, strict=True):
             parameter -= size * piece.reshape(parameter.shape)
+
+
+def _gradients(block, spins):
+    """Gradients of Re log psi and of Im log psi, (configs, parameters) each.
+
+    Of an analytic block the first alone, complex. Every configuration has its own copy
+    of the weights; `torch.func.grad` would load torch's compiler, 1.5 s.
+    """
+    copies = {
+        name: one.detach().expand(len(spins), *one.shape).requires_grad_()
+        for name, one in block.named_parameters()
+    }
+
+    def log_psi(parameters, spins):
+        return functional_call(block, parameters, (spins,))
+
+    found, inputs = vmap(log_psi)(copies, spins), list(copies.values())
+    analytic = _analytic(inputs)
+    rows = []
+    for part in (found.real,) if analytic else (found.real, found.imag):
+        gradients = torch.autograd.grad(
+            part.sum(), inputs, retain_graph=True, materialize_grads=True
+        )
+        numbers = gradients if analytic else map(_as_real, gradients)
+        rows.append(torch.cat([one.flatten(1) for one in numbers], 1))
+    return rows
 
 
 def _analytic(parameters):
