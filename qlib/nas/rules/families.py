@@ -116,6 +116,7 @@ STATES = {
     "Haar": haar,
 }
 FAMILIES = (*GROUND_STATES, *STATES)
+EVERY = (*FAMILIES, *(name for name in CHAINS if name not in GROUND_STATES))
 
 
 def target(family, num_sites, point):
@@ -124,7 +125,7 @@ def target(family, num_sites, point):
     Parameters
     ----------
     family : str
-        One of `FAMILIES`.
+        One of `FAMILIES`, or any other of `qlib.entanglement.dataset.FAMILIES`.
     num_sites : int
         Even, in [4, 14].
     point : int
@@ -137,11 +138,11 @@ def target(family, num_sites, point):
     num_sites = integer_between("num_sites", num_sites, 4, 14)
     if num_sites % 2:
         raise ValueError(f"num_sites: got {num_sites}; allowed: even, in [4, 14]")
-    if family not in FAMILIES:
-        allowed = ", ".join(FAMILIES)
+    if family not in EVERY:
+        allowed = ", ".join(EVERY)
         raise ValueError(f"families: got {family!r}; allowed: {allowed}")
     point = integer_between("point", point, 0, 2**31)
-    rng = np.random.default_rng([FAMILIES.index(family), point])
+    rng = np.random.default_rng([EVERY.index(family), point])
     name = f"{family} {point}, N = {num_sites}"
     if family in STATES:
         vector = STATES[family](num_sites, rng).astype(complex)

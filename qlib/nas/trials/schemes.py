@@ -13,7 +13,6 @@ from qlib.nas.rules.families import target
 from qlib.nas.rules.rules import FLOOR
 from qlib.nas.screen import screen
 from qlib.nas.search import SCHEMES, search
-from qlib.nas.targets import seven
 
 BARRED = 0.1  # a block whose bound is above it is left out of a screened search
 FAMILIES = (
@@ -23,6 +22,10 @@ FAMILIES = (
     "xy_critical",
     "self_dual_ising",
     "heisenberg_edge_spins",
+    "xy_paramagnet",
+    "heisenberg_dimer",
+    "cluster_ising_critical",
+    "cluster_ising_phase",
     "W",
 )
 BUDGETED = tuple(name for name in SCHEMES if name != "exhaustive")
@@ -138,18 +141,17 @@ class Regrets:
         return self.table[chosen, :, np.arange(len(chosen))].T
 
 
-def judged(num_sites, *, rng, point=0):
-    """Fourteen targets: the seven, and a point of each of seven families.
+def judged(num_sites, *, point=0):
+    """Eleven targets, a point of each of eleven families.
 
-    None of them is among those on which the supernets' settings were chosen, see
-    `qlib.nas.supernet.Settings`.
+    No setting of any scheme was chosen on one of them: not the supernets' (see
+    `qlib.nas.supernet.SETTINGS`), nor the rates and rungs of training alone, which
+    were chosen on `qlib.nas.targets.seven`.
 
     Parameters
     ----------
     num_sites : int
         Even, in [4, 14].
-    rng : int or numpy.random.Generator
-        Draws the random one of the seven.
     point : int, optional
         Of `qlib.nas.rules.families.target`; 0 unless given.
 
@@ -157,10 +159,7 @@ def judged(num_sites, *, rng, point=0):
     -------
     dict of str to Target
     """
-    others = {
-        name.replace("_", " "): target(name, num_sites, point) for name in FAMILIES
-    }
-    return seven(num_sites, rng) | others
+    return {name.replace("_", " "): target(name, num_sites, point) for name in FAMILIES}
 
 
 def regrets(
