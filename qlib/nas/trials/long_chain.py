@@ -21,7 +21,7 @@ from qlib.nas.targets import ChainTarget
 from qlib.nas.tasks import Sampled
 from qlib.nas.training import LEARNING_RATE, train
 from qlib.nas.trials.forecast import SIZES, Forecast, forecast
-from qlib.nas.trials.measurement import by_dmrg, cuts, measured
+from qlib.nas.trials.measurement import by_dmrg, cuts, fresh, measured
 from qlib.nas.vmc.ground_state import ground_state
 
 WANTED = 1e-2  # infidelity a candidate is to be able to reach
@@ -180,8 +180,9 @@ class Found:
     searches : dict
         "forecast" and "exact" to the `SearchResult` among the candidates that these
         spectra keep: one and the same where they keep the same.
-    fixed : (seeds,) array
-        Least sampled infidelities of the fixed architecture, as `search.score`.
+    infidelity : dict
+        "search" and "fixed" to the (seeds,) infidelities of what was picked, and of the
+        fixed architecture, by fresh samples.
     cuts : (cuts,) int array
         Where R₂ was measured.
     reached : list of Reached
@@ -192,7 +193,7 @@ class Found:
     chain: Chain
     screened: Screened
     searches: dict
-    fixed: np.ndarray
+    infidelity: dict
     cuts: np.ndarray
     reached: list
 
@@ -303,8 +304,19 @@ def end_to_end(
         seconds, evaluations = seconds + after.seconds, evaluations + after.evaluations
         then = f"{name}, then VMC"
         reached.append(measured(then, after.block, seconds, evaluations, **rest))
-    score = fixed.score[:, 0]
-    return Found(chain, screens, searches, score, cuts(chain), reached)
+    blocks = {"search": picked.blocks, "fixed": map(fixed.block, range(len(seeds)))}
+    infidelity = {
+        name: _infidelities(found, seeds, chain, measured_samples)
+        for name, found in blocks.items()
+    }
+    return Found(chain, screens, searches, infidelity, cuts(chain), reached)
+
+
+def _infidelities(blocks, seeds, chain, samples):
+    """Of each seed's block, by samples of its own, (seeds,)."""
+    rest = {"chain": chain, "samples": samples}
+    pairs = zip(blocks, seeds, strict=True)
+    return np.array([fresh(_alone(one), seed=seed, **rest)[0] for one, seed in pairs])
 
 
 def _alone(block):
@@ -334,7 +346,7 @@ def rows(found):
                 if value is not None:
                     labels = {"infidelity": infidelity, "spectra": spectra}
                     yield f"least {setting}", value, where | labels
-    for name, scores in (("search", found.search.score), ("fixed", found.fixed)):
+    for name, scores in found.infidelity.items():
         decades = np.log10(scores).mean()
         yield "log10 infidelity, mean over seeds", decades, where | {"state": name}
     for one in found.reached:

@@ -44,27 +44,14 @@ class Reached:
 
 
 def measured(name, block, seconds, evaluations, *, chain, samples, seed):
-    """Energy, R₂ and infidelity of a block, from chains that start on the target.
-
-    Two proposals a site take the chains from |phi|² to |psi|².
+    """Energy, R₂ and infidelity of a block, from the samples of `fresh`.
 
     Returns
     -------
     Reached
     """
-    count = 2 * chain.num_sites
-    task = Sampled(
-        chain.target,
-        samples=samples,
-        proposals=count,
-        pool=4 * samples,
-        seed=seed + 1,
-    )
-    generator = torch.Generator().manual_seed(seed + 1)
     block = block.requires_grad_(False)
-    batch = task.batch("all", generator, block)
-    infidelity = float(task.score(batch, block(batch.spins)))
-    spins = batch.spins[samples:]  # of psi
+    infidelity, spins = fresh(block, chain=chain, samples=samples, seed=seed)
     energies = LocalEnergy(chain.target.hamiltonian)(block, spins).real
     mean = blocked(energies[:, None]).interval()
     error = Estimate(*((e - chain.energy) / abs(chain.energy) for e in mean))
@@ -81,6 +68,35 @@ def measured(name, block, seconds, evaluations, *, chain, samples, seed):
         seconds,
         evaluations,
     )
+
+
+def fresh(block, *, chain, samples, seed):
+    """Infidelity with the target, from samples that no training has seen.
+
+    Chains start on the target: two proposals a site take them from |phi|² to |psi|².
+
+    Parameters
+    ----------
+    block : Block
+    chain : `trials.long_chain.Chain`
+    samples : int
+        Of either state.
+    seed : int
+
+    Returns
+    -------
+    infidelity : float
+    spins : (samples, N) tensor
+        Of the block.
+    """
+    count, seed = 2 * chain.num_sites, seed + 1
+    pool = {"samples": samples, "pool": 4 * samples, "seed": seed}
+    task = Sampled(chain.target, proposals=count, **pool)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        batch = task.batch("all", generator, block)
+        infidelity = float(task.score(batch, block(batch.spins)))
+    return infidelity, batch.spins[samples:]
 
 
 def by_dmrg(chain):
