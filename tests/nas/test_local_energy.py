@@ -30,6 +30,7 @@ MIXED = PauliSum(
 HAMILTONIANS = {
     "all letters": MIXED,
     "Heisenberg": hamiltonians.xxz(N, 0.7),
+    "Ising": hamiltonians.tfim(N),
     "cluster": hamiltonians.cluster(N, 0.3),
     "diagonal": PauliSum(N, (("ZZ", (0, 1), 1.0),)),
 }
@@ -47,6 +48,7 @@ def blocks(num_sites):
             num_sites, real=True, marshall=True, scale=0.5, generator=seeded(2)
         ),
         "MPS": MPS(num_sites, bond_dim=3, generator=seeded(3)),
+        "MPS, Marshall": MPS(num_sites, bond_dim=3, marshall=True),
         "feed-forward, Marshall": FeedForward(
             num_sites, width=4, marshall=True, generator=seeded(4)
         ),

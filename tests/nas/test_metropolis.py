@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from qlib.nas.blocks import RBM, Autoregressive, Jastrow
+from qlib.nas.blocks import MPS, RBM, Autoregressive, Jastrow
 from qlib.nas.spins import all_configurations, basis_index
 from qlib.nas.vmc import Metropolis, draw_exactly
 
@@ -46,6 +46,7 @@ def in_sector(probabilities):
 WAVES = {
     "RBM": rbm(),
     "real RBM": rbm(real=True, scale=0.15),
+    "MPS": MPS(N, bond_dim=2, generator=seeded(2)),
     "Jastrow": Jastrow(N, scale=0.2, generator=seeded(2)),
 }
 

@@ -5,7 +5,8 @@ from functools import singledispatch
 import torch
 from torch.func import functional_call, vmap
 
-from qlib.nas.blocks import RBM
+from qlib.nas.blocks import MPS, RBM
+from qlib.nas.vmc import mps
 from qlib.nas.vmc.rbm_derivatives import RBMDerivatives
 
 CHUNK = 1024  # configurations differentiated at once
@@ -105,6 +106,11 @@ def _(block: RBM, spins):
     kept[: block.seen.numel()] = block.seen.flatten() > 0
     rows = derivatives.entries(kept)
     return DenseDerivatives(rows, len(spins), kept)
+
+
+@log_derivatives.register
+def _(block: MPS, spins):
+    return DenseDerivatives(mps.log_derivatives(block, spins), len(spins))
 
 
 def step_along(block, direction, size):

@@ -6,7 +6,8 @@ from functools import singledispatch
 import torch
 
 from qlib.arguments import integer_between, one_of, positive_integer
-from qlib.nas.blocks import RBM
+from qlib.nas.blocks import MPS, RBM
+from qlib.nas.vmc import mps
 from qlib.nas.vmc import rbm as rbms
 
 MOVES = ("flip", "exchange")
@@ -65,7 +66,9 @@ class Metropolis:
         Parameters
         ----------
         log_psi : Block, or a function (*chains, N) -> (*chains)
-            An RBM takes a path of its own: O(hidden) a proposal.
+            An RBM takes a path of its own: O(hidden) a proposal; and so does an MPS
+            for flips: heat-bath sweeps from the first site to the last, O(χ²) a site,
+            the acceptance then the share of spins that changed.
         sweeps : int
 
         Returns
@@ -122,6 +125,19 @@ def _(log_psi: RBM, chains, steps):
     picks = chains._picks(*shape)
     partners = chains._uniform(*shape) if chains.move == "exchange" else None
     return rbms.sweep(log_psi, flat, picks, partners, chains._uniform(*shape))
+
+
+@_advance.register
+def _(log_psi: MPS, chains, steps):
+    if chains.move != "flip":
+        return _advance.dispatch(object)(log_psi, chains, steps)
+    flat = chains.spins.reshape(-1, chains.num_sites).clone()
+    sweeps = steps // chains.num_sites
+    changed = sum(
+        mps.sweep(log_psi, flat, chains._uniform(*flat.shape)) for _ in range(sweeps)
+    )
+    chains.spins = flat.view(chains.spins.shape)
+    return changed
 
 
 def _proposed(chains):

@@ -4,7 +4,8 @@ from functools import singledispatch
 
 import torch
 
-from qlib.nas.blocks import RBM
+from qlib.nas.blocks import MPS, RBM
+from qlib.nas.vmc import mps
 from qlib.nas.vmc import rbm as rbms
 
 CHUNK = 2**15  # configurations evaluated at once
@@ -31,7 +32,8 @@ def ratios(log_psi, spins, flips, wanted=None):
 
     Notes
     -----
-    One evaluation of psi a ratio, except for an RBM, see `qlib.nas.vmc.rbm`.
+    One evaluation of psi a ratio, except for an RBM or an MPS, see `qlib.nas.vmc.rbm`
+    and `qlib.nas.vmc.mps`.
     """
     shape = (len(spins), len(flips))
     if wanted is None:
@@ -51,4 +53,11 @@ def ratios(log_psi, spins, flips, wanted=None):
 def _(log_psi: RBM, spins, flips, wanted=None):
     if rbms.tame(log_psi, spins):
         return rbms.ratios(log_psi, spins, flips)
+    return ratios.dispatch(object)(log_psi, spins, flips, wanted)
+
+
+@ratios.register
+def _(log_psi: MPS, spins, flips, wanted=None):
+    if ((flips < 0).sum(1) == 1).all():
+        return mps.ratios(log_psi, spins, flips)
     return ratios.dispatch(object)(log_psi, spins, flips, wanted)
