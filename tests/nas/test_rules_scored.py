@@ -16,6 +16,7 @@ from qlib.nas.rules.scoring import (
     over_families,
 )
 from qlib.nas.rules.table import Table
+from qlib.nas.trials import controls
 from qlib.nas.trials.controls import Null, null, permuted, rotation
 from qlib.nas.trials.table import reading, rows
 
@@ -72,7 +73,7 @@ def test_a_rule_that_knows_pays_nothing_and_chance_pays_the_mean():
         assert scored[BASELINE].mean.value == pytest.approx(2 * 4 / 12)
         assert scored["best on average"].mean == scored[BASELINE].mean
         assert scored["one threshold"].mean.value < 0.2
-        assert scored["forest"].gain(scored[BASELINE]).low > 0.1
+        assert scored["forest"].gain(scored[BASELINE]).low > 0
         choices = np.array([one.choice for one in scored.values()])
         np.testing.assert_allclose(choices.sum(-1), 1)
 
@@ -124,6 +125,17 @@ def test_over_families_weighs_families_alike():
     families = np.array(["a"] * 9 + ["b"])
     values = np.array([0.0] * 9 + [1.0])
     assert over_families(values, families).value == 0.5
+
+
+def test_intervals_over_few_families_cover():
+    """Of ten families: 95 % of intervals hold the mean; percentiles of resamples, 90 %.
+
+    Below 93.5 % of 2000, a false alarm in a thousand draws of the numbers.
+    """
+    rng = np.random.default_rng(0)
+    families = np.arange(10).astype(str)
+    found = [over_families(rng.standard_normal(10), families) for _ in range(2000)]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) > 0.935
 
 
 def test_confusion_counts_targets():
@@ -252,6 +264,21 @@ def test_rotations_change_what_is_paid_and_not_what_is_picked(small):
     assert turned.moved.value == pytest.approx(abs(first - second).mean())
     both = first - first.min(1)[:, None] + second - second.min(1)[:, None]
     assert turned.floor.value == pytest.approx(both.min(1).mean() / 2)
+
+
+def test_what_seeds_alone_cost_is_no_cost_of_a_rotation(small, monkeypatch):
+    """The identity in place of a rotation: the floor is above 0, its excess is 0."""
+    draws, table = small[0][::2], small[1].rows(slice(None, None, 2))
+    table = replace(
+        table, infidelity=10.0 ** -np.random.default_rng(0).random((2, 6, 2))
+    )
+    monkeypatch.setattr(controls, "measure", lambda *given, **settings: table)
+    turned = controls.rotation(
+        draws, table, seeds=[0, 1], steps=3, rng=np.random.default_rng(0), names=()
+    )
+    assert turned.floor == turned.floor_by_chance
+    assert turned.floor.value > 0.01
+    assert turned.excess == (0, 0, 0)
 
 
 def test_names_of_rules_are_those_of_the_figures():

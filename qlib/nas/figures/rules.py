@@ -128,7 +128,7 @@ def regrets(families, sizes, noise, null=None):
         "alt": "Regret of each rule with its interval, and its gain over the best "
         "block on average beside gains with shuffled targets",
         "caption": "Left: decades of infidelity above the best block of the target, "
-        "mean over families, 95 % of resampled families. Circles: declared before any "
+        "mean and 95 % interval over families. Circles: declared before any "
         "training; squares: fitted to the table; diamonds: no rule at all. Dashed: "
         "always the same block. Right: decades spared against that, and what 95 % of "
         "permutations of entanglement among families spare.",

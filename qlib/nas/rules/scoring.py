@@ -1,10 +1,11 @@
 """What rules pay, in decades of infidelity, on families or sizes that they never saw.
 
 Regret: mean log10 infidelity over seeds of the block picked, minus that of the best
-block of the target. Rows of a family are of one kind, so that intervals come from
-resampling families. Gains are over the one block that is best on the very rows scored:
-fitted to the other families, the best block on average is the wrong one whenever two
-are close and a family decides between them, and a rule would gain from that alone.
+block of the target. Rows of a family are of one kind, so that intervals are Student's
+over families: resamples of so few cover too little. Gains are over the one block that
+is best on the very rows scored: fitted to the other families, the best block on average
+is the wrong one whenever two are close and a family decides between them, and a rule
+would gain from that alone.
 """
 
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Paid:
 
 
 def over_families(values, families):
-    """Mean of the families' means, with a 95 % interval from resampled families.
+    """Mean of the families' means, with Student's 95 % interval over families.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def over_families(values, families):
     by_family = means(values, families)
     if len(by_family) < 2:
         raise ValueError(f"families: got {len(by_family)}; allowed: two or more")
-    return intervals.mean(by_family)
+    return intervals.student_mean(by_family)
 
 
 def means(values, families):

@@ -136,6 +136,9 @@ class Rotation(NamedTuple):
         block for a target and its rotated form: mean of the two, by halves as above.
     floor_by_chance : Estimate
         The same without a rotation.
+    excess : Estimate
+        The first beyond the second, family by family: what the rotation itself costs
+        such a rule.
     """
 
     before: Table
@@ -148,6 +151,7 @@ class Rotation(NamedTuple):
     paid: dict
     floor: Estimate
     floor_by_chance: Estimate
+    excess: Estimate
 
 
 def rotation(draws, table, *, seeds, steps, rng, names=NAMES, callback=None):
@@ -178,6 +182,7 @@ def rotation(draws, table, *, seeds, steps, rng, names=NAMES, callback=None):
     scored = families_held_out(table, names)
     halves = [table.decades[..., part::2].mean(-1) for part in (0, 1)]
     other = after.decades[..., 1::2].mean(-1)
+    rotated, by_chance = (_floor(halves[0], second) for second in (other, halves[1]))
     return Rotation(
         table,
         after,
@@ -187,8 +192,9 @@ def rotation(draws, table, *, seeds, steps, rng, names=NAMES, callback=None):
         over_families(np.abs(halves[0] - other).mean(1), table.families),
         over_families(np.abs(halves[0] - halves[1]).mean(1), table.families),
         {n: (one.mean, paid(after, one.choice).mean) for n, one in scored.items()},
-        _floor(halves[0], other, table.families),
-        _floor(halves[0], halves[1], table.families),
+        over_families(rotated, table.families),
+        over_families(by_chance, table.families),
+        over_families(rotated - by_chance, table.families),
     )
 
 
@@ -197,10 +203,10 @@ def _changed(first, second, families):
     return over_families(first.argmin(1) != second.argmin(1), families)
 
 
-def _floor(first, second, families):
-    """Least mean regret of one block for both of a pair of rows (T, B)."""
+def _floor(first, second):
+    """Least mean regret of one block for both of a pair of rows (T, B): (T,)."""
     both = [one - one.min(1, keepdims=True) for one in (first, second)]
-    return over_families(np.mean(both, 0).min(1), families)
+    return np.mean(both, 0).min(1)
 
 
 def rows(shuffled, turned):
