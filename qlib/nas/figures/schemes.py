@@ -40,9 +40,9 @@ def schemes(found):
         left.set_xlabel("regret, decades of infidelity")
         left.set_xlim(min(-0.05, regret.min()))
         left.grid(visible=False, axis="y")
-        left.set_title(_finding(found), fontsize=9.5, loc="left")
+        left.set_title(_finding(found), fontsize=9, loc="left")
         _heat(right, regret, found.targets)
-        right.set_title(_hardest(found, regret), fontsize=9.5)
+        right.set_title(_hardest(found, regret), fontsize=9)
     share = np.mean(list(found.evaluations.values())) / found.exhaustive
     return {
         "figure": figure,
@@ -84,9 +84,9 @@ def _finding(found):
     first, second = found.ranked()[:2]
     by = found.less(first, second)
     clear = "clearly" if by.high < 0 else "not clearly"
-    return f"Least: {first}, {clear} below {second}"
+    return f"Least: {first},\n{clear} below {second}"
 
 
 def _hardest(found, regret):
     place = int(regret.mean(0).argmax())
-    return f"Most is lost on: {found.targets[place]}"
+    return f"Most is lost on:\n{found.targets[place]}"

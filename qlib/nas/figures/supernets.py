@@ -96,11 +96,8 @@ def gaps(found):
         right.axline((-3, -3), slope=1, color=plotting.INK, lw=0.8, ls=(0, (6, 4)))
         right.set(xlabel="log10 infidelity of the pick, shared weights")
         right.set_ylabel("log10 infidelity of the pick, alone")
-        r = _correlation(found)
-        told = (
-            "Shared weights tell of the pick alone" if r > 0.7 else "They tell little"
-        )
-        right.set_title(f"{told}: r = {r:.2f}", fontsize=9.5)
+        told = f"With shared weights and alone: r = {_correlation(found):.2f}"
+        right.set_title(told, fontsize=9.5)
     return {
         "figure": figure,
         "name": "gaps",
