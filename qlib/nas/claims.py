@@ -14,6 +14,7 @@ LOST = 0.1  # decades that a rule may lose and count as losing nothing
 TOLD = 0.1  # nats, within which an entropy counts as known
 EXPLAINED = 0.5  # share of variance that counts as most of it
 RARE = 0.05  # probability below which chance is ruled out
+UNTESTED = "not testable here"
 ENERGY = 1e-3  # relative error of an energy that counts as right
 
 _GAIN = (
@@ -193,6 +194,11 @@ CLAIMS = {
         "holds above 1",
     },
 }
+
+
+def beyond_chance(verdict, chance):
+    """The verdict on a gain, undecided where chance has gained as much too often."""
+    return UNTESTED if verdict == "holds" and chance >= RARE else verdict
 
 
 SAYS = {
