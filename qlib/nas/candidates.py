@@ -1,5 +1,6 @@
 """Candidate blocks of an equal number of parameters."""
 
+from collections.abc import Collection
 from functools import lru_cache, partial
 
 import torch
@@ -77,7 +78,7 @@ def candidates(num_sites, parameters=None, names=None, *, marshall=False):
 
 
 def _known(names):
-    if isinstance(names, str) or not len(names):
+    if isinstance(names, str) or not isinstance(names, Collection) or not len(names):
         raise ValueError(f"names: got {names!r}; allowed: a sequence of names")
     for name in names:
         if name not in NAMES:

@@ -38,6 +38,8 @@ class Replicas:
         blocks = [build(generator=generator) for generator in generators]
         self.template = blocks[0]
         self.weights, _ = stack_module_state(blocks)
+        if not self.weights:
+            raise ValueError("build: got a block without weights; allowed: some")
 
     @classmethod
     def of(cls, template, weights):
@@ -125,9 +127,12 @@ class Replicas:
 
     def load_state_dict(self, state):
         """Take weights that `state_dict` gave; the number of replicas is theirs."""
-        if state.keys() != self.weights.keys():
-            got, allowed = (", ".join(sorted(d)) for d in (state, self.weights))
-            raise ValueError(f"state: got {got}; allowed: {allowed}")
+        shapes, own = (
+            {name: list(d[name].shape[1:]) for name in sorted(d)}
+            for d in (state, self.weights)
+        )
+        if shapes != own:
+            raise ValueError(f"state: got {shapes}; allowed: {own}")
         self.weights = {
             name: state[name].detach().clone().requires_grad_() for name in self.weights
         }

@@ -101,12 +101,15 @@ def _ranks(spectra, infidelity):
     """Fewest Schmidt states that leave at most `infidelity` behind, at each cut."""
     below_one = np.nextafter(1.0, 0.0)
     infidelity = number_between("infidelity", infidelity, 0, below_one, open_low=True)
-    return [int(np.argmax(tail <= infidelity)) for tail in _tails(spectra)]
+    return [1 + int(np.argmax(tail[1:] <= infidelity)) for tail in _tails(spectra)]
 
 
 def _tails(spectra):
     """At each cut the weight beyond the R largest p, R = 0 … D; the last is 0."""
-    return [_tail(cut, p) for cut, p in enumerate(spectra, start=1)]
+    tails = [_tail(cut, p) for cut, p in enumerate(spectra, start=1)]
+    if not tails:
+        raise ValueError("spectra: got none; allowed: one at each of N - 1 cuts")
+    return tails
 
 
 def _tail(cut, p):

@@ -145,7 +145,8 @@ class Training:
 
     Notes
     -----
-    Adam: Kingma and Ba, arXiv:1412.6980. A replica's steps depend on no other replica.
+    Adam: Kingma and Ba, arXiv:1412.6980. A replica's steps depend on no other replica,
+    but for the samples of `Sampled`, which the first seed draws for all.
     """
 
     def __init__(

@@ -75,6 +75,12 @@ def test_log_psi_is_one_complex_number_a_configuration(build):
     assert block(spins[:0]).shape == (0, 3)
     with pytest.raises(ValueError, match=r"^spins: got 5 sites; allowed: 6"):
         block(spins[..., 1:])
+    with pytest.raises(ValueError, match=r"^spins: got no sites; allowed: 6"):
+        block(spins[0, 0, 0])
+    with pytest.raises(
+        ValueError, match=r"^spins: got torch.float32; allowed: torch.f"
+    ):
+        block(spins.float())
 
 
 @every_block
@@ -222,7 +228,7 @@ def test_zeros_of_psi_leave_losses_and_gradients_finite(zeros):
     loss = 1 - psi.sum().abs() ** 2 / (16 * psi.abs().square().sum())
     loss.backward()
     assert 0 < loss < 1
-    for parameter in block.parameters():
+    for parameter in (first.weight, *block.parameters()):
         assert parameter.grad.isfinite().all()
 
 

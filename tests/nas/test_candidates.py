@@ -77,6 +77,7 @@ def test_marshall_rule_changes_signs_and_nothing_else():
         ((8, None, ["RBM"]), "names: got 'RBM'"),
         ((8, None, "MPS"), "names: got 'MPS'"),
         ((8, None, []), "names: got"),
+        ((8, None, 5), "names: got 5"),
         ((3,), "num_sites: got 3"),
         ((8, 0), "parameters: got 0"),
     ],

@@ -116,6 +116,19 @@ def test_what_is_no_spectra_is_refused_by_name(spectra, message):
         screen(spectra, seeded(MPS, 8, bond_dim=2))
 
 
+@pytest.mark.parametrize("smallest", [smallest_bond_dim, smallest_range])
+def test_no_cuts_are_refused_by_name(smallest):
+    with pytest.raises(ValueError, match=r"^spectra: got none"):
+        smallest([], 0.1)
+
+
+def test_a_state_asks_for_a_bond_dimension_of_one_at_least():
+    """Whatever the rounding of the sum of its probabilities."""
+    spectra = [np.full(2, 0.5 - 2e-9)] * 3
+    assert smallest_bond_dim(spectra, 1 - 1e-9) == 1
+    assert smallest_hidden(spectra, 1 - 1e-9) == 0
+
+
 @pytest.mark.parametrize("infidelity", [0, 1, -0.1, np.nan])
 def test_infidelities_that_are_none_are_refused_by_name(infidelity):
     with pytest.raises(ValueError, match="infidelity: got"):

@@ -24,6 +24,9 @@ SEEDS, STEPS = (0, 7), 8
 FULL = STEPS * 2 * 16  # evaluations of one architecture of two slots
 
 
+PLUS = [np.ones((1, 2, 1))] * 4  # all spins along X
+
+
 class Interrupted(Exception):
     """What a test raises in the middle of a search."""
 
@@ -159,6 +162,28 @@ def test_a_folder_serves_many_searches_and_takes_none_for_another(targets, tmp_p
     assert len(list(tmp_path.iterdir())) == len(variants)
 
 
+class Hasty(RBM):
+    rate = 1.0
+
+
+def test_searches_that_differ_out_of_sight_have_files_of_their_own(targets):
+    """In what the first losses on all configurations do not show."""
+    cluster, H = seven(4, 0)["cluster"], hamiltonians.tfim(4)
+
+    def fingerprint(task, blocks=BLOCKS):
+        given = {"seeds": 0, "slots": 2, "penalty": 0.0, "learning_rate": 0.01}
+        return checked_study(
+            task, blocks, "darts", None, steps=9, **given
+        ).fingerprint()
+
+    assert fingerprint(FullSum(cluster)) == fingerprint(cluster)
+    assert fingerprint(FullSum(cluster, seed=1)) != fingerprint(cluster)
+    assert fingerprint(Energy(H)) == fingerprint(H)
+    assert fingerprint(Energy(H, energy=-9.0)) != fingerprint(H)
+    hasty = {**BLOCKS, "RBM": partial(Hasty, 4, range=1)}
+    assert fingerprint(cluster, hasty) != fingerprint(cluster)
+
+
 @pytest.mark.parametrize("trainings", [1.2, 2, 3, 6, 10, 21])
 def test_rungs_cost_about_the_same_and_at_most_the_budget(trainings, targets):
     names = dict.fromkeys("abcdef", BLOCKS["MPS"])
@@ -264,6 +289,14 @@ def test_bad_arguments_are_refused_by_name(targets, everything):
             "blocks: got MPS of 6 sites; allowed: 4",
         ),
         ({"blocks": {"MPS": "MPS"}}, "blocks: got 'MPS': 'MPS'"),
+        (
+            {"blocks": {"no": lambda generator: 3}},
+            "blocks: got 'no': int; allowed: a B",
+        ),
+        (
+            {"blocks": {"fixed": lambda generator: MPS.from_tensors(PLUS)}},
+            "blocks: got 'fixed': MPS; allowed: a Block that can be trained",
+        ),
         ({"target": 3.0}, "target: got float"),
     ]
     for given, message in refused:

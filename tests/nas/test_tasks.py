@@ -211,6 +211,9 @@ def test_half_energies_average_to_the_whole_and_have_the_gradient_of_sampling(H)
     assert total / (abs(psi) ** 2).sum() == pytest.approx(whole, rel=1e-12)
     nothing = torch.full((16,), -torch.inf, dtype=torch.complex128)
     assert task.loss(task.batch("weights"), nothing).item() == 0
+    for energy in (-3.0, 3.0):
+        task = Energy(CHIRAL, energy=energy)
+        assert task.score(task.batch("all"), nothing).item() == 1
 
 
 def test_renyi_entropies_are_those_of_the_schmidt_values():

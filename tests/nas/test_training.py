@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qlib.nas.blocks import MPS, RBM, FeedForward
+from qlib.nas.blocks import MPS, RBM, FeedForward, Product
 from qlib.nas.screen import screen
 from qlib.nas.targets import Target, seven
 from qlib.nas.tasks import Energy, FullSum
@@ -125,6 +125,24 @@ def test_a_training_goes_on_from_the_weights_it_is_given(targets):
     np.testing.assert_allclose(still.score, first.score, rtol=1e-8)
 
 
+def test_tensors_of_a_given_state_are_not_trained(targets):
+    tensors = [np.full(shape, 0.5) for shape in [(1, 2, 2), (2, 2, 2), (2, 2, 1)]]
+    tensors.insert(1, tensors[1])
+
+    def build(*, generator):
+        free = MPS(4, bond_dim=2, generator=generator)
+        return Product([MPS.from_tensors(tensors), free])
+
+    found = train(build, FullSum(targets["random"]), seeds=[0, 1], steps=20)
+    assert found.scores[-1].max() < found.scores[0].min()
+    given, free = found.block(1).blocks
+    for kept, tensor in zip(given.tensors, tensors, strict=True):
+        np.testing.assert_array_equal(kept, tensor)
+    assert found.block(1).num_parameters == free.num_parameters == 48
+    with pytest.raises(ValueError, match=r"^build: got a block without weights"):
+        train(lambda generator: given, FullSum(targets["random"]), seeds=0)
+
+
 def test_a_training_that_stops_on_the_way_ends_where_it_would_have(targets):
     task = FullSum([targets["random"], targets["GHZ"]])
     through, stopping = (
@@ -182,5 +200,9 @@ def test_bad_arguments_are_refused_by_name(targets):
     start = train(build, two, seeds=0, steps=1)
     with pytest.raises(ValueError, match=r"^start: got seeds and targets \(1, 2\)"):
         train(build, task, seeds=0, start=start)
+    wider = partial(FeedForward, 4, width=9)
+    start = train(BUILDS["feed-forward"], task, seeds=0, steps=1)
+    with pytest.raises(ValueError, match=r"^state: got {.*\[2, 4\].*; .*\[2, 9\]"):
+        train(wider, task, seeds=0, start=start)
     with pytest.raises(ValueError, match=r"^task: got 2 targets"):
         Training(build, two, seeds=[0, 1, 2], steps=3)

@@ -55,10 +55,11 @@ class Block(nn.Module):
         -------
         (...) complex128 tensor
         """
-        if spins.shape[-1] != self.num_sites:
-            raise ValueError(
-                f"spins: got {spins.shape[-1]} sites; allowed: {self.num_sites}"
-            )
+        if spins.shape[-1:] != (self.num_sites,):
+            got = spins.shape[-1] if spins.ndim else "no"
+            raise ValueError(f"spins: got {got} sites; allowed: {self.num_sites}")
+        if spins.dtype != torch.float64:
+            raise ValueError(f"spins: got {spins.dtype}; allowed: torch.float64")
         log_psi = self.log_amplitude(spins)
         if self.marshall:
             down = (1 - spins[..., 1::2]).sum(-1) / 2

@@ -39,7 +39,7 @@ class MPS(Block):
     bond_dims : tuple of int
         At the cuts 0 … N, the first and last 1.
     weight : (P,) parameter
-        The entries of all tensors, one after the other.
+        The entries of all tensors, one after the other; a buffer in `from_tensors`.
 
     Notes
     -----
@@ -111,7 +111,8 @@ class MPS(Block):
         block = cls(len(arrays), 1, marshall=marshall)
         block.bond_dims = tuple(bonds)
         dtype = torch.complex128 if np.iscomplexobj(flat) else torch.float64
-        block.weight = nn.Parameter(torch.tensor(flat, dtype=dtype), False)
+        del block.weight
+        block.register_buffer("weight", torch.tensor(flat, dtype=dtype))
         return block
 
     @property

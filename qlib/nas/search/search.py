@@ -8,6 +8,7 @@ import torch
 
 from qlib.arguments import integer_between, number_between, one_of, positive_integer
 from qlib.entanglement.pauli import PauliSum
+from qlib.nas.blocks import Block
 from qlib.nas.search import alone, relaxed
 from qlib.nas.search.checkpoint import Checkpoint
 from qlib.nas.search.result import result
@@ -159,7 +160,11 @@ def checked_blocks(blocks, task):
         if not (isinstance(name, str) and callable(build)):
             got = f"{name!r}: {build!r}"
             raise ValueError(f"blocks: got {got}; allowed: name to constructor")
-        sites = build(generator=torch.Generator().manual_seed(0)).num_sites
+        block = build(generator=torch.Generator().manual_seed(0))
+        if not (isinstance(block, Block) and any(True for _ in block.parameters())):
+            got = f"{name!r}: {type(block).__name__}"
+            raise ValueError(f"blocks: got {got}; allowed: a Block that can be trained")
+        sites = block.num_sites
         if sites != task.num_sites:
             allowed = f"{task.num_sites} sites, as the target"
             raise ValueError(f"blocks: got {name} of {sites} sites; allowed: {allowed}")

@@ -9,6 +9,8 @@ import torch
 
 from qlib.nas.blocks import Product
 from qlib.nas.replicas import Replicas
+from qlib.nas.supernet import SCHEMES as SUPERNETS
+from qlib.nas.tasks.batch import PARTS
 from qlib.nas.training import Training
 
 
@@ -87,10 +89,10 @@ class Study:
 
     @torch.no_grad()
     def fingerprint(self):
-        """Hash of the settings and of every block's first loss on every target.
+        """Hash of the settings and of every block's first losses and scores.
 
-        The losses, to nine digits, stand for the targets, the task and the blocks'
-        sizes and first weights: no two that differ agree in all.
+        To nine digits, on every target and on all parts that the scheme uses, they
+        stand for the targets, the task and the blocks' sizes and first weights.
         """
         fields = (self.scheme, self.budget, self.seeds, self.slots, self.steps)
         words = [repr((*fields, self.penalty, self.learning_rate))]
@@ -99,8 +101,11 @@ class Study:
                 torch.Generator().manual_seed(1) for _ in range(self.task.replicas)
             ]
             replicas = Replicas(self.blocks[name], generators).to(self.task.device)
-            draws = torch.Generator().manual_seed(1)
-            batch = self.task.batch("all", draws, replicas.log_psi)
-            loss = self.task.loss(batch, replicas.log_psi(batch.spins))
-            words.append(name + ",".join(f"{value:.8e}" for value in loss.tolist()))
+            words += [name, repr(replicas.rates)]
+            for part in PARTS if self.scheme in SUPERNETS else ("all",):
+                draws = torch.Generator().manual_seed(1)
+                batch = self.task.batch(part, draws, replicas.log_psi)
+                log_psi = replicas.log_psi(batch.spins)
+                for value in (self.task.loss, self.task.score):
+                    words += [f"{x:.8e}" for x in value(batch, log_psi).tolist()]
         return hashlib.sha256("\n".join(words).encode()).hexdigest()[:32]

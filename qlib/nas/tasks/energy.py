@@ -119,9 +119,11 @@ class Energy:
         return energy + first_order - first_order.detach()
 
     def score(self, batch, log_psi):
-        """(<H> − E0) / |E0| without gradient, (..., 2^N) -> (...)."""
+        """(<H> − E0) / |E0| without gradient, (..., 2^N) -> (...); 1 where psi is 0."""
         with torch.no_grad():
-            return (self.loss(batch, log_psi) - self.energy) / abs(self.energy)
+            score = (self.loss(batch, log_psi) - self.energy) / abs(self.energy)
+            nothing = (log_psi.real == -torch.inf).all(-1)
+            return torch.where(nothing, 1.0, score)
 
     def _product(self, psi):
         """H psi, (..., 2^N)."""
