@@ -202,6 +202,11 @@ class Found:
         """The search that the forecast led to."""
         return self.searches["forecast"]
 
+    @property
+    def nearer(self):
+        """log10 infidelity of what was picked minus that of the fixed one, (seeds,)."""
+        return np.log10(self.infidelity["search"] / self.infidelity["fixed"])
+
     def state(self, name):
         """The `Reached` of a name."""
         return next(one for one in self.reached if one.name == name)
