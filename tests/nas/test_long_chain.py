@@ -4,12 +4,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from qlib.entanglement import freefermions, hamiltonians
 from qlib.entanglement.predictor import LinearInLogSize
 from qlib.entanglement.spectrum import features
 from qlib.intervals import Estimate
-from qlib.nas.blocks import MPS
+from qlib.nas.blocks import MPS, RBM
 from qlib.nas.candidates import candidates
 from qlib.nas.trials import long_chain
 from qlib.nas.trials.forecast import (
@@ -20,6 +21,7 @@ from qlib.nas.trials.forecast import (
     forecast,
     free_chains,
 )
+from qlib.nas.trials.measurement import fresh
 
 BLOCKS = candidates(32, names=("RBM, range 1", "RBM, all sites"))
 
@@ -111,6 +113,19 @@ def test_the_target_itself_is_measured_right(gapped):
     exact = gapped.renyi2[[3, 7, 15]]
     width = (found.high - found.low) / 2
     assert (abs(found.renyi2 - exact) <= 1.5 * width).all()
+
+
+def test_fresh_samples_have_forgotten_the_target_that_they_start_from(gapped):
+    """Independent spins of mean tanh 2a, from chains of mean 0: four deviations."""
+    block, a = RBM(32, generator=torch.Generator().manual_seed(0)), 0.55
+    with torch.no_grad():
+        for weight in block.parameters():
+            weight.zero_()
+        block.visible_bias += a
+    _, spins = fresh(block, chain=gapped, samples=400, seed=0)
+    mean = np.tanh(2 * a)
+    error = np.sqrt((1 - mean**2) / spins.numel())
+    assert float(spins.mean()) == pytest.approx(mean, abs=4 * error)
 
 
 def test_from_end_to_end(predictor, gapped):

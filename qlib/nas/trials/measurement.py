@@ -1,6 +1,6 @@
 """What was reached on a long chain, measured by samples beside the exact answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,10 @@ from qlib.intervals import Estimate
 from qlib.nas.tasks import Sampled
 from qlib.nas.vmc.estimates import blocked
 from qlib.nas.vmc.local_energy import LocalEnergy
+from qlib.nas.vmc.metropolis import Metropolis
 from qlib.nas.vmc.renyi import swap_renyi2
+
+SWEEPS = 32  # of Metropolis chains, N proposals each, before they are measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,9 @@ def measured(name, block, seconds, evaluations, *, chain, samples, seed):
 def fresh(block, *, chain, samples, seed):
     """Infidelity with the target, from samples that no training has seen.
 
-    Chains start on the target: two proposals a site take them from |phi|² to |psi|².
+    Chains start on the target, and 32 sweeps take them from |phi|² to |psi|². Two are
+    too few: for an RBM after 60 steps of VMC on the critical chain of 64 sites they say
+    an energy 0.022 too high, relative, 32 and 64 say 0.016 (errors 0.0005).
 
     Parameters
     ----------
@@ -89,14 +94,17 @@ def fresh(block, *, chain, samples, seed):
     spins : (samples, N) tensor
         Of the block.
     """
-    count, seed = 2 * chain.num_sites, seed + 1
-    pool = {"samples": samples, "pool": 4 * samples, "seed": seed}
-    task = Sampled(chain.target, proposals=count, **pool)
-    generator = torch.Generator().manual_seed(seed)
+    pool = {"samples": samples, "pool": 4 * samples, "seed": seed + 1}
+    task = Sampled(chain.target, proposals=1, **pool)
+    generator = torch.Generator().manual_seed(seed + 1)
+    chains = Metropolis(chain.num_sites, samples, generator=generator)
     with torch.no_grad():
         batch = task.batch("all", generator, block)
-        infidelity = float(task.score(batch, block(batch.spins)))
-    return infidelity, batch.spins[samples:]
+        ours, chains.spins = batch.spins.split(samples)
+        spins = torch.cat([ours, chains.sweep(block, SWEEPS)])
+        batch = replace(batch, spins=spins, log_phi=chain.target.log_psi(spins))
+        infidelity = float(task.score(batch, block(spins)))
+    return infidelity, spins[samples:]
 
 
 def by_dmrg(chain):
