@@ -14,6 +14,10 @@ drawn anew in each step: one agent then is not RMSprop, and a swarm loses clearl
 
 In 04 every RBM's state is replaced by a Haar-random one, a forest's answers by those of
 a guess, and the size flow's by random numbers.
+
+In 05 the fitted threshold's blocks are drawn at random, and the architectures that
+successive halving goes on with: a forest then picks clearly better than a threshold,
+and halving picks worse than it does.
 """
 
 import json
@@ -23,6 +27,7 @@ import nbformat
 import pytest
 
 from qlib.entanglement.claims import CLAIMS as OF_STATES
+from qlib.nas.claims import CLAIMS as OF_BLOCKS
 from qlib.optim.claims import CLAIMS as OF_SWARMS
 from qlib.weights.claims import CLAIMS
 from qlib.workbook.execute import run_notebook
@@ -106,6 +111,28 @@ reach.METHODS["size flow"] = RandomNumbers
 FOURTH = {OF_STATES[key]["text"] for key in ("short", "bound", "form")}
 MOVED_STATES = {"short": 0.5, "construction": 0.1, "points": -0.3, "flow": 0.2}
 MOVED_STATES = {OF_STATES[key]["text"]: least for key, least in MOVED_STATES.items()}
+RANDOM_PICKS = f"""{FULL}
+import torch
+from qlib.nas.search import alone as searches
+
+best_of = searches.best_of
+
+def drawn(table, count):
+    source = torch.Generator().manual_seed(1)
+    chance = torch.rand(len(table), 10**4, generator=source).double()
+    pairs = zip(table.items(), chance, strict=True)
+    scores = {{n: s.where(s.isnan(), c[: len(s)]) for (n, s), c in pairs}}
+    return best_of(scores, count)
+
+def guess(features, regret):
+    blocks = regret.shape[1]
+    return lambda asked: np.random.default_rng(1).integers(blocks, size=len(asked))
+
+searches.best_of = drawn
+scoring.FITTED["one threshold"] = guess
+"""
+FIFTH = {OF_BLOCKS["readable"]["text"]}
+MOVED_PICKS = {OF_BLOCKS["halving"]["text"]: 0.05}
 SWAPS = [
     pytest.param("01_rastrigin", QIA, RANDOM_POINTS, FIRST, {}, id="01"),
     pytest.param(
@@ -113,6 +140,7 @@ SWAPS = [
     ),
     pytest.param("03_qimad", FULL, RANDOM_SWARM, THIRD, MOVED_SWARMS, id="03"),
     pytest.param("04_entanglement", FULL, RANDOM_STATES, FOURTH, MOVED_STATES, id="04"),
+    pytest.param("05_qed_nas", FULL, RANDOM_PICKS, FIFTH, MOVED_PICKS, id="05"),
 ]
 
 
