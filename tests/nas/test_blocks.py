@@ -133,6 +133,7 @@ def test_no_weights_exceed_the_stated_schmidt_rank(build):
         partial(MPS, bond_dim=5, scale=1.0, real=True),
         partial(RBM, range=1, scale=0.5),
         partial(RBM, range=2, alpha=0.5, scale=0.5),
+        partial(RBM, range=1, alpha=2.0, scale=0.5),  # fewer sites than units cross
     ],
 )
 def test_random_weights_reach_the_stated_schmidt_rank(build):

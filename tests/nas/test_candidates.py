@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from qlib.nas.blocks import RBM, FeedForward, Jastrow, Product
+from qlib.nas.blocks.rbm import log_2cosh
 from qlib.nas.candidates import NAMES, candidates
 from qlib.nas.spins import all_configurations
 
@@ -109,6 +110,39 @@ def test_zeros_of_an_rbm_are_minus_infinity_with_finite_gradients():
     assert torch.isfinite(torch.view_as_real(log_psi[~equal])).all()
     log_psi.exp().abs().square().sum().backward()
     assert all(torch.isfinite(p.grad.abs()).all() for p in block.parameters())
+
+
+def test_log_2cosh_keeps_digits_up_to_a_zero_where_it_has_no_gradient():
+    # 2 cosh(iπ/2 + ε) = 2i sinh ε
+    for epsilon in (1e-3, 1e-11):
+        x = torch.tensor(0.5j * torch.pi + epsilon, dtype=torch.complex128)
+        expected = np.log(2 * np.sinh(epsilon)) + 0.5j * np.pi
+        assert abs(log_2cosh(x).item() - expected) < 1e-5
+    x = torch.tensor(0.5j * torch.pi, dtype=torch.complex128, requires_grad=True)
+    value = log_2cosh(x)
+    assert value.real.item() == -torch.inf
+    for part in (value.real, value.imag):
+        (gradient,) = torch.autograd.grad(part, x, retain_graph=True)
+        assert gradient.item() == 0
+
+
+@pytest.mark.parametrize("num_sites", [16, 64])
+def test_fields_start_of_one_size_whatever_the_number_of_sites(num_sites):
+    # a field sums N weights of spread 0.3 / √N; of the estimate: 0.3 (1 ± 0.13)
+    for block in (RBM(num_sites, generator=seeded()), Jastrow(num_sites)):
+        weights = block.weight if isinstance(block, RBM) else block.coupling
+        spread = weights.abs().square().mean().sqrt().item()
+        assert spread * num_sites**0.5 == pytest.approx(0.3, rel=0.2)
+
+
+def test_hidden_units_stand_evenly_and_see_their_neighbours():
+    seen = RBM(8, range=1, alpha=0.5, generator=seeded()).seen
+    assert [row.nonzero()[:, 0].tolist() for row in seen] == [
+        [0, 1],
+        [1, 2, 3],
+        [3, 4, 5],
+        [5, 6, 7],
+    ]
 
 
 @pytest.mark.parametrize("reach", [1, 2, 3, None])
