@@ -30,6 +30,10 @@ class Exact:
         self.chains = positive_integer("chains", chains)
         self.generator, self.evaluations = generator, 0
 
+    def __len__(self):
+        """Samples a call."""
+        return self.chains
+
     def sweep(self, block, sweeps=1):
         """(chains, N) new samples of |psi|², see `draw_exactly`."""
         autoregressive = hasattr(block, "sample")

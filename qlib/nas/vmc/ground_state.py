@@ -135,73 +135,94 @@ def ground_state(
         raise ValueError(f"block: got {got!r}; allowed: {allowed}")
     steps = integer_between("steps", steps, 0, 10**7)
     samples = positive_integer("samples", samples)
-    chains = min(samples, positive_integer("chains", chains or samples))
+    chains = positive_integer("chains", samples if chains is None else chains)
+    sweeps = positive_integer("sweeps", sweeps)
     warm_up = integer_between("warm_up", warm_up, 0, 10**6)
-    final_samples = positive_integer("final_samples", final_samples or 8 * samples)
-    learning_rate = number_between(
-        "learning_rate", learning_rate, 0, np.inf, open_low=True
-    )
-    diag_shift = number_between("diag_shift", diag_shift, 0, np.inf, open_low=True)
+    final_samples = 8 * samples if final_samples is None else final_samples
+    final_samples = positive_integer("final_samples", final_samples)
+    for name, value in (("learning_rate", learning_rate), ("diag_shift", diag_shift)):
+        number_between(name, value, 0, np.inf, open_low=True)
     one_of("method", method, ("auto", "sr", "minsr"))
     one_of("move", move, (*MOVES, "exact"))
     started = clock() if clock else None
     block = copy.deepcopy(block)
-    device = next(block.parameters()).device
-    if move == "exact":
-        sampler, warm_up = Exact(chains, generator=generator), 0
-    else:
-        sampler = Metropolis(
-            block.num_sites, chains, move=move, generator=generator, device=device
-        )
-    evaluated = 0
-
-    def measured(rounds):
-        nonlocal evaluated
-        drawn = [sampler.sweep(block, sweeps) for _ in range(rounds)]
-        spins = torch.stack(drawn, 1)  # (chains, rounds, N)
-        energies = local_energy(block, spins)
-        evaluated += energies.numel() * (1 + len(local_energy.flips))
-        if not energies.isfinite().all():
-            raise FloatingPointError(
-                f"energy: got a NaN or infinity; a learning_rate below "
-                f"{learning_rate} or a diag_shift above {diag_shift} may help"
-            )
-        return spins, energies
-
+    sampler = _sampler(block, min(chains, samples), move, generator)
+    draws = _Draws(block, sampler, local_energy, sweeps)
     trace, errors = np.empty(steps), np.empty(steps)
-    if steps and warm_up:
-        sampler.sweep(block, warm_up)
+    draws.advance(warm_up if steps else 0)
     for step in range(steps):
-        spins, energies = measured(-(-samples // chains))
-        flat = energies.flatten()
-        trace[step] = flat.real.mean()
-        errors[step] = flat.std() / len(flat) ** 0.5
+        spins, energies = draws.measured(samples)
+        energies = energies.flatten()
+        trace[step] = energies.real.mean()
+        errors[step] = energies.std() / len(energies) ** 0.5
         derivatives = log_derivatives(block, spins.flatten(0, 1))
         direction = natural_gradient(
-            derivatives, flat, diag_shift=diag_shift, method=method
+            derivatives, energies, diag_shift=diag_shift, method=method
         )
-        evaluated += len(flat)
+        draws.evaluations += len(energies)
         step_along(block, direction, learning_rate)
         if callback is not None:
             callback(step, trace[step], block)
-    if warm_up:
-        sampler.sweep(block, warm_up)
-    spins, energies = measured(-(-final_samples // chains))
+    draws.advance(warm_up)
+    spins, energies = draws.measured(final_samples)
+    return VMCResult(
+        **_estimates(hamiltonian, energies),
+        trace=trace,
+        trace_errors=errors,
+        block=block,
+        spins=spins,
+        acceptance=sampler.acceptance,
+        evaluations=draws.evaluations + sampler.evaluations,
+        seconds=clock() - started if clock else None,
+    )
+
+
+def _sampler(block, chains, move, generator):
+    """Chains, or exact samples in their place."""
+    if move == "exact":
+        return Exact(chains, generator=generator)
+    device = next(block.parameters()).device
+    return Metropolis(
+        block.num_sites, chains, move=move, generator=generator, device=device
+    )
+
+
+@dataclass
+class _Draws:
+    """Samples of a block with their local energies, and the evaluations of these."""
+
+    block: Block
+    sampler: Metropolis | Exact
+    local_energy: LocalEnergy
+    sweeps: int
+    evaluations: int = 0
+
+    def advance(self, sweeps):
+        """Let chains forget where they were."""
+        if sweeps and isinstance(self.sampler, Metropolis):
+            self.sampler.sweep(self.block, sweeps)
+
+    def measured(self, count):
+        """At least `count` spins (chains, rounds, N), energies (chains, rounds)."""
+        rounds = -(-count // len(self.sampler))
+        drawn = [self.sampler.sweep(self.block, self.sweeps) for _ in range(rounds)]
+        spins = torch.stack(drawn, 1)
+        energies = self.local_energy(self.block, spins)
+        self.evaluations += energies.numel() * (1 + len(self.local_energy.flips))
+        if not energies.isfinite().all():
+            raise FloatingPointError(
+                "energy: got a NaN or infinity; a smaller learning_rate or a larger "
+                "diag_shift may help"
+            )
+        return spins, energies
+
+
+def _estimates(hamiltonian, energies):
+    """Energy, variance and V-score of the local energies (chains, rounds)."""
     energy = blocked(energies.real)
     variance = float(energies.flatten().var())
     constant = sum(c for letters, _, c in hamiltonian.terms if not letters)
     score = v_score(
-        energy.mean, variance, block.num_sites, infinite_temperature=constant
+        energy.mean, variance, hamiltonian.num_sites, infinite_temperature=constant
     )
-    return VMCResult(
-        energy,
-        variance,
-        score,
-        trace,
-        errors,
-        block,
-        spins,
-        sampler.acceptance,
-        evaluated + sampler.evaluations,
-        clock() - started if clock else None,
-    )
+    return {"energy": energy, "variance": variance, "v_score": score}

@@ -60,6 +60,10 @@ class Metropolis:
         else:
             self.spins = 1.0 - 2.0 * (keys < 0.5).double()
 
+    def __len__(self):
+        """The number of chains."""
+        return self.spins[..., 0].numel()
+
     def sweep(self, log_psi, sweeps=1):
         """Advance every chain by `sweeps` times N proposals.
 
@@ -78,9 +82,8 @@ class Metropolis:
         """
         steps = positive_integer("sweeps", sweeps) * self.num_sites
         accepted = _advance(log_psi, self, steps)
-        chains = self.spins[..., 0].numel()
-        self.acceptance = accepted / (chains * steps)
-        self.evaluations += chains * (steps + 1)
+        self.acceptance = accepted / (len(self) * steps)
+        self.evaluations += len(self) * (steps + 1)
         return self.spins.clone()
 
     def _uniform(self, *shape):
