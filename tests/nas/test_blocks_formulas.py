@@ -93,7 +93,17 @@ def test_mps_is_the_product_of_its_matrices(num_sites, bond_dim, real):
     agrees(block, product_of_matrices(tensors))
 
 
-@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("bond_dim", [8, 32])
+def test_mps_start_as_far_from_the_identity_whatever_the_bond_dimension(bond_dim):
+    # a chi × chi matrix of entries of spread s has norm 2 s √chi (1 ± chi^(−2/3))
+    tensor = MPS(16, bond_dim, generator=seeded()).tensors[8].detach()
+    apart = tensor - torch.eye(bond_dim)[:, None]
+    for spin in range(2):
+        norm = torch.linalg.matrix_norm(apart[:, spin], 2).item()
+        assert norm == pytest.approx(2 * 0.3, rel=0.25)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 1.0, 1e3])
 def test_mps_of_128_sites_is_the_product_in_numbers_of_wider_range(size):
     """Long doubles reach 1e4932; doubles would end at 1e308, 128 sites at 1e±400."""
     if np.finfo(np.longdouble).maxexp < 10000:
