@@ -113,6 +113,27 @@ def test_rows_name_the_worst_of_each_kind():
     assert all(np.isfinite(value) for _, value, _ in rows)
 
 
-def test_a_field_that_does_not_order_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"^fields: got 1.5; allowed: "):
-        energies.broken_order((1.5,))
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: energies.broken_order((1.5,)), "fields"),
+        (lambda: energies.broken_order(()), "fields"),
+        (lambda: energies.broken_order((0.5,), num_sites=5), "num_sites"),
+        (lambda: energies.cut_rainbow(15), "num_sites"),
+        (lambda: energies.cut_rainbow(2), "num_sites"),
+        (
+            lambda: energies.small_bond_dims("X", hamiltonians.tfim(6), ()),
+            "bond_dims",
+        ),
+        (lambda: energies.trained((), {}, seeds=(0,), steps=1), "targets"),
+        (
+            lambda: energies.trained(energies.chains(4), {}, seeds=(0,), steps=1),
+            "blocks",
+        ),
+        (lambda: energies.certificate(-0.1, 3), "infidelity"),
+        (lambda: energies.certificate(0.1, 0), "sites"),
+    ],
+)
+def test_what_has_no_energies_is_refused_by_name(call, name):
+    with pytest.raises(ValueError, match=f"^{name}: got .*; allowed: "):
+        call()

@@ -286,6 +286,11 @@ def test_names_of_rules_are_those_of_the_figures():
     assert len(NAMES) == len(set(NAMES)) == len(RULES) + len(FITTED) + 2
 
 
+def rotated(draws, table, *, seeds):
+    rng = np.random.default_rng(0)
+    return rotation(draws, table, seeds=seeds, steps=1, rng=rng)
+
+
 @pytest.mark.parametrize(
     ("call", "name"),
     [
@@ -298,6 +303,14 @@ def test_names_of_rules_are_those_of_the_figures():
         (lambda: measure(draw(["GHZ"], sizes=[4]), seeds=[0], blocks=["X"]), "names"),
         (lambda: over_families(np.ones(3), np.array(["a"] * 3)), "families"),
         (lambda: null(planted().rows(slice(1, None)), draws=1, rng=None), "table"),
+        (lambda: null(planted(), draws=0, rng=None), "draws"),
+        (lambda: families_held_out(planted(), ["best"]), "names"),
+        (lambda: sizes_held_out(planted(), ["best"]), "names"),
+        (lambda: sizes_held_out(planted(sizes=(6,))), "table"),
+        (lambda: noise(planted(seeds=1)), "table"),
+        (lambda: reading(replace(planted(), blocks=("MPS",) * 6)), "table"),
+        (lambda: rotated([], planted(), seeds=[0]), "seeds"),
+        (lambda: rotated([], planted(), seeds=[0, 1]), "table"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_by_name(call, name):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qlib import intervals
+from qlib.arguments import one_of
 from qlib.nas.rules.fitted import FITTED, best_on_average
 from qlib.nas.rules.rules import RULES
 
@@ -90,6 +91,7 @@ def families_held_out(table, names=NAMES):
     dict
         Name to Paid, over all rows of the table.
     """
+    names = [one_of("names", name, NAMES) for name in names]
     choices = {name: choose(name, table, table) for name in names}
     for family in np.unique(table.families):
         here = table.families == family
@@ -107,7 +109,11 @@ def sizes_held_out(table, names=NAMES):
     dict
         Name to Paid, over the rows of the largest size.
     """
+    names = [one_of("names", name, NAMES) for name in names]
     largest = table.sizes == table.sizes.max()
+    if largest.all():
+        got = f"one size, {table.sizes.max()}"
+        raise ValueError(f"table: got {got}; allowed: two sizes or more")
     known, asked = table.rows(~largest), table.rows(largest)
     return {name: paid(asked, choose(name, known, asked)) for name in names}
 
@@ -149,6 +155,8 @@ def noise(table):
     """
     decades = table.decades  # (T, B, S)
     rows, seeds = np.arange(len(decades)), decades.shape[2]
+    if seeds < 2:
+        raise ValueError(f"table: got {seeds} seed; allowed: two seeds or more")
     best = table.score.argmin(1)
     lost = []
     for seed in range(seeds):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qlib.arguments import positive_integer
 from qlib.intervals import Estimate
 from qlib.nas.rules.rules import RULES
 from qlib.nas.rules.scoring import (
@@ -15,6 +16,7 @@ from qlib.nas.rules.scoring import (
     paid,
 )
 from qlib.nas.rules.table import Draw, Table, measure
+from qlib.nas.training import seed_list
 
 
 class Null(NamedTuple):
@@ -82,7 +84,7 @@ def null(table, *, draws, rng, names=(*RULES, "one threshold", "tree")):
     -------
     Null
     """
-    names = tuple(names)
+    names, draws = tuple(names), positive_integer("draws", draws)
     gain = _gains(table, names)
     shuffled = [_gains(permuted(table, rng), names) for _ in range(draws)]
     return Null(names, gain, np.array(shuffled))
@@ -175,6 +177,11 @@ def rotation(draws, table, *, seeds, steps, rng, names=NAMES, callback=None):
     -------
     Rotation
     """
+    if len(seed_list(seeds)) < 2:
+        raise ValueError(f"seeds: got {seeds}; allowed: two or more")
+    if [d.family for d in draws] != list(table.families):
+        got = f"{len(table.families)} rows"
+        raise ValueError(f"table: got {got}; allowed: those of the {len(draws)} draws")
     turned = [Draw(d.family, d.point, d.target.rotated(rng)) for d in draws]
     after = measure(
         turned, seeds=seeds, steps=steps, blocks=table.blocks, callback=callback

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import entr
 
-from qlib.arguments import number_between
+from qlib.arguments import number_between, positive_integer
 from qlib.entanglement import freefermions, hamiltonians, spectrum
 from qlib.entanglement.dmrg import dmrg
 from qlib.entanglement.exact import Sector, ground_state
@@ -75,6 +75,8 @@ def broken_order(fields, *, num_sites=12):
     -------
     Pairs
     """
+    _some("fields", fields)
+    _even(num_sites, 2)
     rows = []
     for field in fields:
         number_between("fields", field, 0, 1, open_low=True)
@@ -97,7 +99,7 @@ def cut_rainbow(num_sites=16, *, alpha=0.3):
     Parameters
     ----------
     num_sites : int, optional
-        Even; 16 unless given.
+        Even, at least 4; 16 unless given.
     alpha : float, optional
         Of `hamiltonians.rainbow_xx`, in (0, 1]; 0.3 unless given.
 
@@ -106,7 +108,7 @@ def cut_rainbow(num_sites=16, *, alpha=0.3):
     Pairs
         Of 2, 4, …, N − 2 sites kept.
     """
-    kept = range(2, num_sites + 1, 2)
+    kept = range(2, _even(num_sites, 4) + 1, 2)
     states = [
         freefermions.ground_state(hamiltonians.rainbow_xx(n, alpha)) for n in kept
     ]
@@ -135,6 +137,7 @@ def small_bond_dims(name, hamiltonian, bond_dims):
     -------
     Pairs
     """
+    _some("bond_dims", bond_dims)
     half = hamiltonian.num_sites // 2
     exact = freefermions.ground_state(hamiltonian)
     found = [
@@ -235,6 +238,8 @@ def trained(targets, blocks, *, seeds, steps, learning_rate=LEARNING_RATE):
     -------
     Trained
     """
+    _some("targets", targets)
+    _some("blocks", blocks)
     settings = {"seeds": seeds, "steps": steps, "learning_rate": learning_rate}
     shape = len(targets), len(blocks), len(seeds)
     errors, entropies, gaps = np.empty(shape), np.empty(shape), []
@@ -268,10 +273,25 @@ def certificate(infidelity, sites):
         halves, h the binary entropy (Fannes' inequality as sharpened by Audenaert, J.
         Phys. A 40, 8127, 2007); ln d where that says no more.
     """
-    dim = 2**sites
+    dim = 2 ** positive_integer("sites", sites)
+    if not np.all(np.asarray(infidelity) >= 0):
+        raise ValueError(f"infidelity: got {infidelity}; allowed: 0 or more")
     distance = np.sqrt(np.minimum(infidelity, 1.0))
     bound = distance * np.log(max(dim - 1, 1)) + entr(distance) + entr(1 - distance)
     return np.where(distance < 1 - 1 / dim, bound, np.log(dim))
+
+
+def _some(name, values):
+    """Refuse an empty sequence by its name."""
+    if not len(values):
+        raise ValueError(f"{name}: got {values!r}; allowed: one or more")
+
+
+def _even(num_sites, least):
+    """`num_sites`, refused unless even and not less."""
+    if positive_integer("num_sites", num_sites) % 2 or num_sites < least:
+        raise ValueError(f"num_sites: got {num_sites}; allowed: even, from {least} on")
+    return num_sites
 
 
 def _entropy(state):

@@ -57,6 +57,9 @@ def reading(table, *, rng=0):
     """
     rng = np.random.default_rng(rng)
     growth = table.features[:, FEATURES.index("growth")]
+    if not {SHORTEST, ALL} <= set(table.blocks):
+        allowed = f"{SHORTEST} and {ALL} among its blocks"
+        raise ValueError(f"table: got {table.blocks}; allowed: {allowed}")
     short, everywhere = (table.blocks.index(name) for name in (SHORTEST, ALL))
     worth = table.score[:, short] - table.score[:, everywhere]
     families = table.families
