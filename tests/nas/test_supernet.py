@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from qlib.entanglement.closed_forms import haar_vector
+from qlib.entanglement.dmrg import dmrg
+from qlib.entanglement.hamiltonians import tfim
 from qlib.nas.blocks import RBM, Jastrow, Product
 from qlib.nas.candidates import candidates
 from qlib.nas.spins import all_configurations
@@ -24,8 +26,8 @@ from qlib.nas.supernet.relaxations import (
     probabilities,
     straight_through,
 )
-from qlib.nas.targets import Target, seven
-from qlib.nas.tasks import Energy, FullSum
+from qlib.nas.targets import ChainTarget, Target, seven
+from qlib.nas.tasks import Energy, FullSum, Sampled
 
 N = 4
 TWO = {"no pairs": partial(RBM, N, range=0), "Jastrow": partial(Jastrow, N)}
@@ -172,6 +174,19 @@ def test_evaluations_are_counted_as_foretold(scheme, penalty):
     assert steps_within(cost, TWO, task, **given) == 7
     assert steps_within(cost - 1, TWO, task, **given) == 6
     assert steps_within(1, TWO, task, **given) == 0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_long_chain_is_learnt_from_samples(scheme):
+    """Proposals count as evaluations, as the task says."""
+    H = tfim(N)
+    found = dmrg(H)
+    task = Sampled(ChainTarget(found.mps, "Ising", H, found.energy), samples=32)
+    given = {"scheme": scheme, "slots": 1, "steps": 20}
+    one = train_supernet(TWO, task, seeds=[0, 1], **given)
+    assert one.evaluations == supernet_evaluations(TWO, task, **given)
+    assert one.evaluations > 20 * 32
+    assert one.score.max() < 0.5
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

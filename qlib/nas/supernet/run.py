@@ -60,7 +60,7 @@ class Run:
         self.seed = seeds[0]
         self.done = 0
         self.noise = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.evaluations = 0
+        self.thirds = 0  # of an evaluation
         self.trace = []
 
     def advance(self, callback=None):
@@ -92,6 +92,11 @@ class Run:
             return 1.0
         return self.settings.temperature(self.progress)
 
+    @property
+    def evaluations(self):
+        """A replica; without gradient one is worth a third."""
+        return -(-self.thirds // 3)
+
     def shares(self):
         """Probability of each candidate, (R, S, K)."""
         return relaxations.probabilities(self.logits.detach(), self.allowed)
@@ -103,7 +108,7 @@ class Run:
     @torch.no_grad()
     def score(self, gates):
         """The task's score of the mixture with these gates, (R,)."""
-        batch = self._batch("all", gates)
+        batch = self._batch("all", self._mixture(gates))
         return self.task.score(batch, mix(self.net.outputs(batch.spins), gates)).cpu()
 
     @torch.no_grad()
@@ -159,9 +164,10 @@ class Run:
         evaluates the sampled candidates alone.
         """
         if self.scheme == "gumbel" and of_weights:
-            batch = self._batch(part, gates)
-            self.evaluations += self.net.slots * batch.spins.shape[-2]
-            return loss(batch, self.net.picked(batch.spins, gates.argmax(-1)))
+            sampled = partial(self.net.picked, picks=gates.argmax(-1))
+            batch = self._batch(part, sampled)
+            self.thirds += 3 * self.net.slots * self.task.cost(part)
+            return loss(batch, sampled(batch.spins))
         with torch.set_grad_enabled(of_weights):
             batch, outputs = self._evaluated(part, gates)
         if self.scheme == "expected":
@@ -169,19 +175,21 @@ class Run:
         return loss(batch, mix(outputs, gates))
 
     def _evaluated(self, part, gates):
-        batch = self._batch(part, gates)
+        batch = self._batch(part, self._mixture(gates))
         outputs = self.net.outputs(batch.spins)
-        slots, candidates = outputs.shape[:2]
-        self.evaluations += slots * candidates * batch.spins.shape[-2]
+        worth = 3 if torch.is_grad_enabled() else 1
+        self.thirds += worth * outputs[:, :, 0, 0].numel() * self.task.cost(part)
         return batch, outputs
 
-    def _batch(self, part, gates):
+    def _batch(self, part, log_psi):
         """The parts of one step are drawn with one seed: two halves of one draw."""
         seed = np.random.SeedSequence([self.seed, self.done]).generate_state(1)[0]
         generator = torch.Generator().manual_seed(int(seed))
-        return self.task.batch(part, generator, self._sampler(gates.detach()))
+        return self.task.batch(part, generator, log_psi)
 
-    def _sampler(self, gates):
+    def _mixture(self, gates):
+        """log psi of the mixture with these gates, spins -> (R, C)."""
+        gates = gates.detach()
         return lambda spins: mix(self.net.outputs(spins), gates)
 
     def _loss(self, batch, values):

@@ -128,9 +128,9 @@ def train_supernet(
 
     Notes
     -----
-    A step costs S K evaluations a configuration of the two parts, as much as K steps
-    of one architecture on both; in "gumbel" S those of the weights' part, whose
-    sampled candidates alone are evaluated.
+    A step costs S K evaluations a configuration of the two parts, those of the
+    architecture's part counting a third, see `supernet_evaluations`; in "gumbel" S of
+    the weights' part, whose sampled candidates alone are evaluated.
     """
     one_of("scheme", scheme, SCHEMES)
     positive_integer("steps", steps)
@@ -161,7 +161,11 @@ def train_supernet(
 def supernet_evaluations(
     blocks, task, *, scheme, slots=2, steps=400, penalty=0.0, settings=None
 ):
-    """Evaluations a replica that `train_supernet` spends with these arguments."""
+    """Evaluations a replica that `train_supernet` spends with these arguments.
+
+    Those that choose between candidates take no gradient of the weights and count a
+    third: reverse differentiation costs about two evaluations more.
+    """
     one_of("scheme", scheme, SCHEMES)
     slots = integer_between("slots", slots, 1, MOST_SLOTS)
     settings = SETTINGS[scheme] if settings is None else settings
@@ -172,7 +176,8 @@ def supernet_evaluations(
     if scheme == "perturbation":
         choosing += slots * task.cost("architecture")
     evaluated = 1 if scheme == "gumbel" else len(blocks)
-    return slots * (evaluated * learning + len(blocks) * choosing)
+    thirds = slots * (3 * evaluated * learning + len(blocks) * choosing)
+    return -(-thirds // 3)
 
 
 def steps_within(budget, blocks, task, *, scheme, slots=2, penalty=0.0, settings=None):
