@@ -15,6 +15,7 @@ LEARNING_RATE = 0.02
 ROUNDING = 1e-16  # of an infidelity, so that its logarithm stays finite
 WARM_UP = 0.2  # share of the steps in which the rate rises
 CHECKPOINTS = 20  # scores a training takes, evenly spaced
+SPACING = 20  # steps between two scores at least: a sixtieth of the work
 
 
 def train(
@@ -186,7 +187,7 @@ class Training:
     def advance(self, stop, callback=None):
         """Train up to step `stop`, at most `steps`."""
         stop = integer_between("stop", stop, self.step, self.steps)
-        spacing = max(1, self.steps // CHECKPOINTS)
+        spacing = max(SPACING, self.steps // CHECKPOINTS)
         while self.step < stop:
             self._take_step()
             if self.step % spacing == 0 or self.step == self.steps:
