@@ -93,6 +93,8 @@ def test_the_norm_of_psi_is_found_from_both_samples():
         excess = 2 * (block(batch.spins).real - batch.log_phi.real)
         log_z = torch.logsumexp(2 * block(SPINS).real, 0)
     assert balance(excess).item() == pytest.approx(log_z.item(), abs=0.05)
+    half = torch.sigmoid(excess - balance(excess)).mean().item()
+    assert half == pytest.approx(0.5, abs=1e-8)
     assert balance(excess + 7).item() == pytest.approx(balance(excess).item() + 7)
     excess = torch.tensor([[-np.inf, 3.0, 3.0], [-np.inf] * 3])
     assert torch.isfinite(balance(excess)).all()
@@ -151,6 +153,9 @@ def test_parts_take_their_samples_of_phi_from_halves_of_the_pool():
         batches = [task.batch(part, seeded(i), flat.log_psi) for i in range(20)]
         return {tuple(row) for b in batches for row in b.spins[:10].tolist()}
 
+    batch = task.batch("all", seeded(0), flat.log_psi)
+    apart = (batch.spins[:10] != batch.spins[10:]).sum(1)
+    assert apart.median() > 5  # chains start from samples of their own
     weights, architecture = rows("weights"), rows("architecture")
     assert len(weights) == len(architecture) == 20
     assert not weights & architecture

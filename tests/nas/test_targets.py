@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chi2
+from scipy.stats import chi2, kstest
 
 from qlib.entanglement import PauliSum, closed_forms
 from qlib.entanglement.dmrg import MPS, dmrg
@@ -33,6 +33,12 @@ def test_a_target_is_the_only_ground_state_of_its_hamiltonian(name):
     lowest = ground_state(target.hamiltonian)
     assert not lowest.degenerate
     assert lowest.energies[0] == pytest.approx(target.energy, abs=1e-10)
+
+
+def test_the_ising_chains_are_at_the_critical_field_and_at_twice_that():
+    for name, field in [("critical Ising", 1.0), ("gapped Ising", 2.0)]:
+        energy = ground_state(tfim(6, field=field)).energies[0]
+        assert SEVEN[name].energy == pytest.approx(energy, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,16 @@ def test_a_rotation_of_all_qubits_keeps_all_spectra_and_moves_the_state(name):
     fidelity = abs(np.vdot(target.vector, rotated.vector)) ** 2
     singlet = name in ("Heisenberg", "rainbow")  # total spin 0: no rotation is seen
     assert (fidelity > 1 - 1e-12) == singlet
+
+
+def test_drawn_rotations_are_even_over_all_directions():
+    """Haar: of a rotated spin up, the probability of up is uniform in [0, 1]."""
+    up, rng = Target("up", np.eye(4)[0]), np.random.default_rng(0)
+    turned = np.array([up.rotated(rng).vector for _ in range(1000)])
+    p = abs(turned[:, :2]) ** 2  # of up and down of the second spin, first up
+    assert kstest(p.sum(1), "uniform").pvalue > FALSE_ALARM
+    phase = np.angle(turned[:, 1] / turned[:, 0]) / (2 * np.pi) + 0.5
+    assert kstest(phase, "uniform").pvalue > FALSE_ALARM
 
 
 def test_the_rotation_is_a_product_of_equal_factors():
@@ -179,9 +195,10 @@ def test_what_is_no_chain_target_is_refused_by_name():
     mps = ghz_chain(4)
     with pytest.raises(ValueError, match="mps: got ndarray"):
         ChainTarget(np.ones(4), "x")
-    tensors = (*mps.tensors[:2], 1.1 * mps.tensors[2], mps.tensors[3])
-    with pytest.raises(ValueError, match="left-canonical at site 2"):
-        ChainTarget(MPS(tensors, mps.schmidt_values), "x")
+    for factor in (1.1, 1 + 1e-7):
+        tensors = (*mps.tensors[:2], factor * mps.tensors[2], mps.tensors[3])
+        with pytest.raises(ValueError, match="left-canonical at site 2"):
+            ChainTarget(MPS(tensors, mps.schmidt_values), "x")
     with pytest.raises(ValueError, match="hamiltonian: got 5 sites; allowed: 4"):
         ChainTarget(mps, "x", tfim(5))
     with pytest.raises(ValueError, match="spins: got 3 sites; allowed: 4"):
