@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from qlib.nas.adam import Adam
 from qlib.nas.blocks import MPS, RBM, FeedForward, Product
 from qlib.nas.screen import screen
+from qlib.nas.spins import all_configurations
 from qlib.nas.targets import Target, seven
 from qlib.nas.tasks import Energy, FullSum
 from qlib.nas.training import Training, schedule, train
@@ -85,6 +87,23 @@ def test_the_rate_rises_for_a_fifth_of_the_steps_and_falls_to_nought():
     assert np.all(np.diff(shares[20:]) < 0)
     assert shares[50] == pytest.approx(0.5)
     assert shares[100] == pytest.approx(0, abs=1e-15)
+
+
+def test_steps_are_those_of_adam_on_the_logarithm_of_the_infidelity(targets):
+    target, spins = targets["random"], all_configurations(4)
+    build = BUILDS["feed-forward"]
+    training = Training(build, FullSum(target), seeds=[3], steps=10)
+    training.advance(7)
+    block = build(generator=torch.Generator().manual_seed(3))
+    weights = dict(block.named_parameters())
+    adam, phi = Adam(weights), torch.tensor(target.vector)
+    for step in range(7):
+        psi = torch.exp(block(spins))
+        fidelity = (phi.conj() @ psi).abs() ** 2 / psi.abs().square().sum()
+        gradients = torch.autograd.grad(torch.log(1 - fidelity), [*weights.values()])
+        adam.step(weights, gradients, 0.02 * schedule(step / 10))
+    for name, weight in training.replicas.weights.items():
+        torch.testing.assert_close(weight[0], weights[name], rtol=1e-7, atol=1e-9)
 
 
 def test_evaluations_are_blocks_times_configurations_times_steps(targets):
