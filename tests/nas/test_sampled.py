@@ -13,6 +13,7 @@ from qlib.nas.spins import all_configurations, basis_index
 from qlib.nas.targets import ChainTarget
 from qlib.nas.tasks import Sampled
 from qlib.nas.tasks.sampled import SampledBatch, balance, metropolis
+from qlib.nas.training import Training
 
 N = 6
 FALSE_ALARM = 1e-6  # of each statistical test; seeds are fixed
@@ -160,6 +161,23 @@ def test_parts_take_their_samples_of_phi_from_halves_of_the_pool():
     assert len(weights) == len(architecture) == 20
     assert not weights & architecture
     assert rows("all") <= weights | architecture
+
+
+def test_a_training_draws_its_batches_by_its_first_seed():
+    task = Sampled(CHAIN, samples=4, pool=64)
+
+    def trained(*seeds):
+        def build(*, generator):
+            return RBM(N, generator=seeded(5))  # whatever the seed
+
+        training = Training(build, task, seeds=seeds, steps=3)
+        training.advance(2)
+        return training.replicas.weights["weight"]
+
+    weights = trained(1, 2)
+    assert torch.equal(weights, trained(1, 2))
+    torch.testing.assert_close(weights[0], trained(1)[0])
+    assert not torch.allclose(weights[0], trained(2)[0])
 
 
 def test_evaluations_are_counted():
