@@ -55,9 +55,9 @@ VARIANTS = (  # of NetKet, named as in the peer's file
     "its own choices, 16 chains",
     "a chain a sample",
     "a chain a sample, real",
-    "the same, numba operator",
-    "the same, SR",
-    "the same, minSR",
+    "a chain a sample, real, numba operator",
+    "a chain a sample, real, SR",
+    "a chain a sample, real, minSR",
     "a chain a sample, SR of VMC",
 )
 TARGETS = {16: 5e-5, 50: 5e-4}  # relative errors of the energy

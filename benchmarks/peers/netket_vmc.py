@@ -23,9 +23,17 @@ VARIANTS = {  # chains (None: one a sample), operator, driver and its settings
     "its own choices, 16 chains": (16, "IsingJax", {}),
     "a chain a sample": (None, "IsingJax", {}),
     "a chain a sample, real": (None, "IsingJax", {"mode": "real"}),
-    "the same, numba operator": (None, "IsingNumba", {"mode": "real"}),
-    "the same, SR": (None, "IsingJax", {"mode": "real", "use_ntk": False}),
-    "the same, minSR": (None, "IsingJax", {"mode": "real", "use_ntk": True}),
+    "a chain a sample, real, numba operator": (None, "IsingNumba", {"mode": "real"}),
+    "a chain a sample, real, SR": (
+        None,
+        "IsingJax",
+        {"mode": "real", "use_ntk": False},
+    ),
+    "a chain a sample, real, minSR": (
+        None,
+        "IsingJax",
+        {"mode": "real", "use_ntk": True},
+    ),
     "a chain a sample, SR of VMC": (None, "IsingJax", None),
 }
 
