@@ -180,17 +180,19 @@ CLAIMS = {
         "fermions, nats, one seed, interval of sampling below 0.1",
     },
     "dmrg": {
-        "text": "On a chain of 64 qubits DMRG's energy is nearer the exact one",
+        "text": "On a chain of 64 qubits DMRG of bond dimension 4, with fewer numbers, "
+        "comes nearer the exact energy",
         "source": WORKBOOK,
         "stated": NO_NUMBER,
-        "reason": f"{_CHAIN}: relative error of the energy after VMC minus DMRG's, one "
-        "seed, interval of sampling above 0",
+        "reason": f"{_CHAIN}: relative error of the energy after VMC minus that of "
+        "DMRG at bond dimension 4, one seed, interval of sampling above 0",
     },
     "seconds": {
         "text": "DMRG takes less time for it than search, training and VMC",
         "source": WORKBOOK,
         "stated": NO_NUMBER,
-        "reason": f"{_CHAIN}: seconds of search, training and VMC over those of DMRG; "
+        "reason": f"{_CHAIN}: seconds of search, training and VMC over those of DMRG "
+        "at bond dimension 24; "
         "holds above 1",
     },
 }

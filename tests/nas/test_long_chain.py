@@ -133,7 +133,14 @@ def test_from_end_to_end(predictor, gapped):
     vmc = {"vmc_steps": 2, "vmc_samples": 64, "measured_samples": 64}
     settings |= vmc | {"clock": time.perf_counter}
     found = long_chain.end_to_end(gapped, BLOCKS, predictor, **settings)
-    names = ["DMRG", "search", "fixed", "search, then VMC", "fixed, then VMC"]
+    names = [
+        "DMRG",
+        "DMRG, χ = 4",
+        "search",
+        "fixed",
+        "search, then VMC",
+        "fixed, then VMC",
+    ]
     assert [one.name for one in found.reached] == names
     assert found.searches["forecast"] is found.searches["exact"]
     assert found.search.architectures[0][0] in BLOCKS

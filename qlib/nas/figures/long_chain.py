@@ -9,6 +9,7 @@ LEAST = 1e-12  # infidelities and errors of energies below it are drawn there
 STATES = {
     # state: (colour, marker, fill)
     "DMRG": ("#000000", "D", "none"),
+    "DMRG, χ = 4": ("#777777", "D", "full"),
     "search": ("#0072B2", "o", "none"),
     "search, then VMC": ("#0072B2", "o", "full"),
     "fixed": ("#D55E00", "s", "none"),

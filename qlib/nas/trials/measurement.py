@@ -107,20 +107,20 @@ def fresh(block, *, chain, samples, seed):
     return infidelity, spins[samples:]
 
 
-def by_dmrg(chain):
-    """The `Reached` of DMRG, without errors of sampling."""
-    error = (chain.target.energy - chain.energy) / abs(chain.energy)
-    renyi2 = chain.target.renyi2()[cuts(chain) - 1]
+def by_dmrg(name, target, seconds, chain):
+    """The `Reached` of a `ChainTarget` by DMRG, without errors of sampling."""
+    error = (target.energy - chain.energy) / abs(chain.energy)
+    renyi2 = target.renyi2()[cuts(chain) - 1]
     exactly = np.ones(len(renyi2), bool)
     return Reached(
-        "DMRG",
+        name,
         Estimate(error, error, error),
         renyi2,
         renyi2,
         renyi2,
         exactly,
         None,
-        chain.dmrg_seconds,
+        seconds,
         None,
     )
 
