@@ -391,6 +391,8 @@ def main():
     arguments = parser.parse_args()
     from qlib.workbook.benchmark import publish
 
+    if hasattr(os, "sched_setaffinity"):  # jobs inherit the core
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     load, rate, sections = os.getloadavg()[0], peak(), []
     probe = {**settings_of(16, 1, *SETTINGS[16][0]), "variant": VARIANTS[0]}
     netket = run(arguments.netket, PEER, {}, probe)["version"]
