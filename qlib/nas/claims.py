@@ -177,7 +177,8 @@ CLAIMS = {
         "source": PROPOSAL,
         "stated": "entanglement match",
         "reason": f"{_CHAIN}: distance of the swap estimate from the exact S2 of free "
-        "fermions, nats, one seed, interval of sampling below 0.1",
+        "fermions, nats, one seed, interval of sampling below 0.1; not testable where "
+        "the estimate is not reliable",
     },
     "dmrg": {
         "text": "On a chain of 64 qubits DMRG of bond dimension 4, with fewer numbers, "
