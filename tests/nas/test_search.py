@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise
 
@@ -9,7 +10,7 @@ import torch
 from qlib.entanglement import hamiltonians
 from qlib.nas.blocks import MPS, RBM, FeedForward, Product
 from qlib.nas.search import SCHEMES, all_architectures, search, task_of
-from qlib.nas.search.alone import rungs
+from qlib.nas.search.alone import best_of, rungs
 from qlib.nas.search.search import checked_study
 from qlib.nas.targets import seven
 from qlib.nas.tasks import Energy, FullSum
@@ -89,6 +90,12 @@ def test_no_pick_beats_the_exhaustive_one(found, everything):
     assert regret.shape == (2, 2)
     assert (regret > -1e-6).all()
     assert (everything.regret(everything) == 0).all()
+    small, smaller = (
+        replace(everything, score=np.full((2, 2), score)) for score in (1e-9, 1e-11)
+    )
+    np.testing.assert_allclose(small.regret(smaller), 2)
+    zero = replace(everything, score=np.zeros((2, 2)))
+    np.testing.assert_allclose(small.regret(zero), 7)  # zero is 1e-16
     least = np.min(list(everything.table.values()), axis=0)
     np.testing.assert_array_equal(everything.score, least)
 
@@ -184,6 +191,14 @@ def test_searches_that_differ_out_of_sight_have_files_of_their_own(targets):
     assert fingerprint(cluster, hasty) != fingerprint(cluster)
 
 
+def test_a_budget_that_is_not_given_is_six_trainings_or_the_least(targets):
+    names = dict.fromkeys("abcdef", BLOCKS["MPS"])
+    given = {"seeds": 0, "slots": 2, "penalty": 0.0, "learning_rate": 0.01}
+    for scheme, trainings in [("random", 6), ("darts", 6), ("exhaustive", 21)]:
+        study = checked_study(targets, names, scheme, None, steps=400, **given)
+        assert study.budget == trainings * 400 * 32
+
+
 @pytest.mark.parametrize("trainings", [1.2, 2, 3, 6, 10, 21])
 def test_rungs_cost_about_the_same_and_at_most_the_budget(trainings, targets):
     names = dict.fromkeys("abcdef", BLOCKS["MPS"])
@@ -221,6 +236,39 @@ def test_halving_goes_on_with_the_best_of_each_replica(targets):
             assert alive == set(ranked[: len(alive)])
     best = np.nanmin(list(found.table.values()), axis=0)
     np.testing.assert_array_equal(found.score, best)
+
+
+def test_random_architectures_differ_from_each_other_and_from_seed_to_seed(targets):
+    given = {"scheme": "random", "seeds": range(8), "steps": 1, "budget": 2 * 32}
+    found = search(targets[0], BLOCKS, **given)
+    tried = np.isfinite(list(found.table.values()))  # (architectures, seeds)
+    assert (tried.sum(0) == 2).all()
+    assert len(found.table) > 2  # by chance all eight draw one pair in 15^−7 of cases
+
+
+def test_a_rung_of_halving_is_a_training_of_its_own_steps(targets):
+    found = search(targets[0], BLOCKS, seeds=SEEDS, steps=STEPS, budget=4 * FULL)
+    for rung in found.history:
+        assert rung["steps"] < STEPS
+        names, scores = next(
+            (a, scores) for a, scores in rung["scores"].items() if scores[1] > 0
+        )
+
+        def build(*, generator, names=names):
+            return Product([BLOCKS[name](generator=generator) for name in names])
+
+        given = {"seeds": SEEDS[1], "steps": rung["steps"]}
+        alone = train(build, FullSum(targets[0]), **given)
+        assert scores[1] == pytest.approx(alone.score[0, 0], rel=1e-6)
+
+
+def test_what_diverged_goes_on_before_what_was_dropped():
+    table = {
+        "dropped": torch.tensor([np.nan, np.nan]),
+        "diverged": torch.tensor([np.inf, np.inf]),
+        "trained": torch.tensor([np.nan, 0.5]),
+    }
+    assert best_of(table, 1) == {"diverged": [0], "trained": [1]}
 
 
 def test_halving_with_the_budget_of_all_is_exhaustive(targets, everything):

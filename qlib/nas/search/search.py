@@ -59,10 +59,10 @@ def search(
         of these for more, the best of those in full; the default.
     budget : int, optional
         Evaluations a seed and target, the final training included: log psi of one
-        block at one configuration in a step of training, with its gradient or, where a
-        supernet's architecture is trained, without. Scores, at most 39 a training, are
-        not counted. Unless given, six trainings of one architecture or the scheme's
-        least, whichever is more.
+        block at one configuration with its gradient; where a supernet's architecture is
+        trained, three of them without. Scores, one every twenty steps or fewer and one
+        at the end, are not counted. Unless given, six trainings of one architecture or
+        the scheme's least, whichever is more.
     seeds : int or sequence of int, optional
         Searches that are run side by side; 0 unless given.
     slots : int, optional
