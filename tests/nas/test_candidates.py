@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from qlib.nas.blocks import RBM, FeedForward, Jastrow, Product
+from qlib.nas.blocks import RBM, Attention, FeedForward, Jastrow, Product
 from qlib.nas.blocks.rbm import log_2cosh
-from qlib.nas.candidates import NAMES, candidates
+from qlib.nas.candidates import DIMS, NAMES, candidates
 from qlib.nas.spins import all_configurations
 
 SIZES = (4, 6, 8, 10, 12, 64)
@@ -38,6 +38,17 @@ def test_candidates_follow_a_number_that_is_asked_for(num_sites, parameters):
     for build in candidates(num_sites, parameters).values():
         count = build(generator=seeded()).num_parameters
         assert abs(count - parameters) <= 0.15 * parameters
+
+
+@pytest.mark.parametrize("num_sites", SIZES)
+def test_attention_has_the_largest_dimension_that_leaves_half_as_many_units(num_sites):
+    made = candidates(num_sites, names=["attention", "MPS"])
+    wanted = made["MPS"](generator=seeded()).num_parameters
+    sizes = made["attention"].keywords
+    assert sizes["width"] >= sizes["dim"] // 2
+    for dim in DIMS[: DIMS.index(sizes["dim"])]:
+        larger = Attention(num_sites, **{**sizes, "dim": dim, "width": dim // 2})
+        assert larger.num_parameters > 1.15 * wanted
 
 
 def test_jastrow_factor_joins_where_its_fixed_number_fits():
