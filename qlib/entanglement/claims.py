@@ -275,20 +275,22 @@ SAYS = {
 }
 
 
-def summary(found):
-    """What was found of RBMs, spectra, and predictors at 64 sites, in one line.
+def summary(found, says=SAYS):
+    """What was found, in one line.
 
     Parameters
     ----------
     found : dict
-        Key of `CLAIMS` to verdict and measured value, in words.
+        Key of a claim to verdict and measured value, in words.
+    says : dict, optional
+        Key to what is said: `SAYS`, of RBMs, spectra, and predictors, unless given.
 
     Returns
     -------
     str
     """
     parts = []
-    for key, (if_so, if_not, measure) in SAYS.items():
+    for key, (if_so, if_not, measure) in says.items():
         verdict, value = found[key]
         told = {"holds": if_so, "does not hold": if_not}
         said = told.get(verdict, f"undecided whether {if_so}")

@@ -5,6 +5,8 @@ workbook's own make them measurable, or ask what a user would. An interval that 
 the boundary decides nothing.
 """
 
+from qlib.entanglement import claims as entanglement_claims
+
 PROPOSAL = "the QED-NAS proposal"
 WORKBOOK = "this workbook"
 NO_NUMBER = "—"  # of the workbook's own claims, which state none
@@ -266,10 +268,4 @@ def summary(found):
     -------
     str
     """
-    parts = []
-    for key, (if_so, if_not, measure) in SAYS.items():
-        verdict, value = found[key]
-        told = {"holds": if_so, "does not hold": if_not}
-        said = told.get(verdict, f"undecided whether {if_so}")
-        parts.append(f"{said} ({measure.format(value)})")
-    return f"Found: {'; '.join(parts)}."
+    return entanglement_claims.summary(found, SAYS)
