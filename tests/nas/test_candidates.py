@@ -26,6 +26,7 @@ def test_candidates_are_within_15_percent_of_the_mps_of_bond_dimension_4(num_sit
     wanted = 2 * sum(2 * a * b for a, b in pairwise(bonds))
     found = candidates(num_sites)
     assert list(found)[: len(ALWAYS)] == ALWAYS
+    assert found["MPS"](generator=seeded()).weight.is_complex()
     for build in found.values():
         block = build(generator=seeded())
         assert abs(block.num_parameters - wanted) <= 0.15 * wanted

@@ -80,7 +80,10 @@ def test_zeros_of_psi_neither_count_nor_spoil_the_gradient():
 
 
 @pytest.mark.parametrize("generators", [(None, None), in_one_state()])
-@pytest.mark.parametrize("targets", [TARGETS, TARGETS[:1], [TARGETS[5]] * 3])
+@pytest.mark.parametrize(
+    "targets",
+    [TARGETS, TARGETS[:1], [TARGETS[5]] * 3, [TARGETS[6], TARGETS[0], TARGETS[6]]],
+)
 def test_halves_have_no_configuration_in_common_and_nearly_the_same_weight(
     targets, generators
 ):
