@@ -71,7 +71,7 @@ def candidates(num_sites, parameters=None, names=None, *, marshall=False):
             found[name] = block
         elif names is not None or name != "Jastrow":
             raise ValueError(
-                f"{name}: got {parameters} parameters, the nearest size has "
+                f"parameters: got {parameters}, the nearest {name} has "
                 f"{_count(block)}; allowed: within {TOLERANCE:.0%}"
             )
     return found

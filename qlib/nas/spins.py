@@ -27,6 +27,25 @@ def all_configurations(num_sites, *, device=None):
     return 1.0 - 2.0 * ((index[:, None] >> bits) & 1).double()
 
 
+def checked_spins(name, spins):
+    """`spins`, refused by `name` unless they are a tensor of ±1."""
+    if not isinstance(spins, torch.Tensor):
+        raise ValueError(f"{name}: got {type(spins)}; allowed: a torch.Tensor")
+    if spins.dtype == torch.bool or spins.is_complex():
+        raise ValueError(f"{name}: got {spins.dtype}; allowed: real numbers")
+    if not (spins.abs() == 1).all():
+        other = spins[spins.abs() != 1][0].item()
+        raise ValueError(f"{name}: got a spin {other}; allowed: 1, -1")
+    return spins
+
+
+def checked_generator(generator):
+    """`generator`, refused by name unless it is a torch.Generator."""
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator: got {generator!r}; allowed: a torch.Generator")
+    return generator
+
+
 def basis_index(spins):
     """Indices (...) of configurations (..., N) in the order of `all_configurations`."""
     num_sites = spins.shape[-1]

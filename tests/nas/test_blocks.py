@@ -290,6 +290,9 @@ def test_blocks_move_between_devices_and_precision_stays(build, device):
     assert block.vector().device.type == device
 
 
+GENERATED = (MPS, RBM, Jastrow, FeedForward, Attention, Autoregressive)
+
+
 @pytest.mark.parametrize(
     ("call", "name"),
     [
@@ -304,6 +307,11 @@ def test_blocks_move_between_devices_and_precision_stays(build, device):
         (lambda: MPS.from_tensors([np.ones((1, 3, 1))] * 2), "tensors"),
         (lambda: MPS.from_tensors([np.ones((1, 2, 2))]), "tensors"),
         (lambda: MPS.from_tensors([np.full((1, 2, 1), np.nan)] * 2), "tensors"),
+        (lambda: MPS.from_tensors(MPS(4)), "tensors"),
+        (lambda: MPS(4, real="no"), "real"),
+        (lambda: RBM(4, real="no"), "real"),
+        (lambda: Jastrow(4, real=1), "real"),
+        *((partial(build, 4, generator=3), "generator") for build in GENERATED),
         (lambda: Attention(4, 1), "dim"),
         (lambda: Attention(4, 6, 4), "heads"),
         (lambda: Attention(4, 6, 0), "heads"),
@@ -314,6 +322,7 @@ def test_blocks_move_between_devices_and_precision_stays(build, device):
         (lambda: Attention(4, scale=np.nan), "scale"),
         (lambda: Autoregressive(4, 6, 4), "heads"),
         (lambda: Autoregressive(4).sample(0, seeded()), "count"),
+        (lambda: Autoregressive(4).sample(1, np.random.default_rng(0)), "generator"),
         (lambda: FeedForward(4, width=0), "width"),
         (lambda: FeedForward(4, depth=0), "depth"),
         (lambda: Jastrow(4, scale=np.inf), "scale"),

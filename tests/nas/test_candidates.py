@@ -85,14 +85,15 @@ def test_marshall_rule_changes_signs_and_nothing_else():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((6, 1000, ["MPS"]), "MPS: got 1000 parameters"),
-        ((8, 300, ["Jastrow"]), "Jastrow: got 300 parameters"),
+        ((6, 1000, ["MPS"]), "parameters: got 1000, the nearest MPS has"),
+        ((8, 300, ["Jastrow"]), "parameters: got 300, the nearest Jastrow has 72"),
         ((8, None, ["RBM"]), "names: got 'RBM'"),
         ((8, None, "MPS"), "names: got 'MPS'"),
         ((8, None, []), "names: got"),
         ((8, None, 5), "names: got 5"),
         ((3,), "num_sites: got 3"),
         ((8, 0), "parameters: got 0"),
+        ((6, 5), "parameters: got 5, the nearest RBM, range 1 has"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(arguments, message):
@@ -245,6 +246,8 @@ def test_product_multiplies_wave_functions_and_capacities():
         (lambda: Product([]), "blocks: got"),
         (lambda: Product([RBM(4), RBM(6)]), r"blocks: got \[4, 6\] sites"),
         (lambda: Product([torch.nn.Linear(2, 2)]), "blocks: got"),
+        (lambda: Product(RBM(4)), "blocks: got .*; allowed: a sequence of Blocks"),
+        (lambda: Product(4), "blocks: got 4; allowed: a sequence of Blocks"),
         (lambda: RBM(6, range=-1), "range: got -1"),
         (lambda: RBM(6, alpha=0), "alpha: got 0"),
         (lambda: Jastrow(6, scale=float("nan")), "scale: got nan"),

@@ -147,15 +147,72 @@ def test_sixty_four_sites_of_a_block_without_a_path_of_its_own():
     assert np.isfinite(found.energy.mean)
 
 
+FIXED = MPS.from_tensors([np.ones((1, 2, 1))] * 4)  # the uniform state
+
+
+def test_no_steps_give_energy_and_v_score_of_a_state_that_is_fixed():
+    """Uniform: <H> = −4 h, and Var H = 3, of the independent signs of the bonds."""
+    H = hamiltonians.tfim(4, field=1.0)
+    found = ground_state(H, FIXED, steps=0, generator=seeded(18))
+    interval = found.energy.interval(1 - 1e-4)
+    assert interval.low <= -4 <= interval.high
+    assert found.variance == pytest.approx(3, rel=0.1)
+    assert found.v_score == pytest.approx(4 * 3 / 4**2, rel=0.1)
+    assert found.trace.shape == (0,)
+
+
+def test_no_v_score_at_the_energy_of_infinite_temperature():
+    """<Y> = 0 in a real state, at every configuration."""
+    H = PauliSum(2, [("Y", (0,), 1.0), ("", (), 2.0)])
+    block = RBM(2, real=True, scale=0.0)
+    found = ground_state(H, block, steps=0, generator=seeded(19))
+    assert found.energy.mean == 2
+    assert np.isnan(found.v_score)
+
+
+@pytest.mark.parametrize(
+    "H",
+    [
+        hamiltonians.heisenberg(4),
+        hamiltonians.xxz(4, 0.3),
+        hamiltonians.xy(4, 0.4, 0.3),
+        hamiltonians.cluster(4),
+        hamiltonians.tfim(4),
+        hamiltonians.tfim(4, field=0.0),
+        PauliSum(4, [("XY", (0, 2), 1.0), ("YX", (0, 2), -1.0), ("Z", (1,), 0.3)]),
+        PauliSum(4, [("XY", (0, 2), 1.0), ("YX", (0, 2), 1.0)]),
+        PauliSum(4, [("XZX", (0, 1, 2), 1.0), ("YZY", (0, 1, 2), 1.0)]),
+        PauliSum(4, [("XZX", (0, 1, 2), 1.0), ("YY", (0, 2), 1.0)]),
+        PauliSum(4, [("X", (0,), 0.3)]),
+        PauliSum(4, [("", (), 0.3)]),
+    ],
+)
+def test_spins_are_exchanged_where_h_commutes_with_their_sum_alone(H):
+    total = np.diag(all_configurations(4).sum(1).numpy())
+    matrix = H.matrix()
+    conserved = np.allclose(matrix @ total, total @ matrix)
+    settings = {"steps": 1, "samples": 8, "move": "exchange", "generator": seeded(20)}
+    if conserved:
+        ground_state(H, RBM(4), **settings)
+    else:
+        with pytest.raises(ValueError, match=r"^move: got 'exchange'; allowed: flip"):
+            ground_state(H, RBM(4), **settings)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"block": 3}, r"block: got 3; allowed: a Block of 4 sites"),
-        ({"block": RBM(5)}, r"block: got 5; allowed: a Block of 4 sites"),
+        ({"block": 3}, r"block: got <class 'int'>; allowed: a Block of 4 sites"),
+        ({"block": RBM(5)}, r"block: got 5 sites; allowed: a Block of 4 sites"),
+        ({"block": FIXED}, r"block: got no parameters and 300 steps; allowed: "),
         ({"hamiltonian": 3}, r"hamiltonian: got 3; allowed: a PauliSum"),
-        ({"samples": 0}, r"samples: got 0; allowed: an integer >= 1"),
+        ({"samples": 1}, r"samples: got 1; allowed: an integer in \[2, "),
         ({"chains": 0}, r"chains: got 0; allowed: an integer >= 1"),
-        ({"final_samples": 0}, r"final_samples: got 0; allowed: an integer >= 1"),
+        ({"final_samples": 1}, r"final_samples: got 1; allowed: an integer in \[2, "),
+        ({"callback": 3}, r"callback: got 3; allowed: a callable, None"),
+        ({"clock": 3}, r"clock: got 3; allowed: a callable, None"),
+        ({"generator": 3}, r"generator: got 3; allowed: a torch.Generator"),
+        ({"move": "exchange"}, r"move: got 'exchange'; allowed: flip, exact"),
         ({"steps": -1}, r"steps: got -1"),
         ({"diag_shift": 0.0}, r"diag_shift: got 0.0; allowed: \(0, inf\)"),
         ({"learning_rate": np.nan}, r"learning_rate: got nan"),
@@ -167,7 +224,7 @@ def test_bad_input_is_refused_by_name(changed, message):
     arguments = {"hamiltonian": hamiltonians.tfim(4), "block": RBM(4)} | changed
     H, block = arguments.pop("hamiltonian"), arguments.pop("block")
     with pytest.raises(ValueError, match=message):
-        ground_state(H, block, generator=seeded(0), **arguments)
+        ground_state(H, block, **{"generator": seeded(0)} | arguments)
 
 
 def test_a_step_too_long_is_an_error_not_a_nan():

@@ -141,3 +141,16 @@ def test_what_is_no_hamiltonian_or_of_another_length_is_refused():
         LocalEnergy(3)
     with pytest.raises(ValueError, match=r"spins: got 4 sites; allowed: 5"):
         LocalEnergy(MIXED)(blocks(N)["MPS"], all_configurations(4))
+
+
+@pytest.mark.parametrize(
+    ("spins", "message"),
+    [
+        (2 * all_configurations(N), r"spins: got a spin 2.0; allowed: 1, -1"),
+        (all_configurations(N) > 0, r"spins: got torch.bool; allowed: real numbers"),
+        (all_configurations(N).numpy(), r"spins: got <class 'numpy.ndarray'>"),
+    ],
+)
+def test_what_are_no_spins_is_refused_by_name(spins, message):
+    with pytest.raises(ValueError, match=message):
+        LocalEnergy(MIXED)(blocks(N)["MPS"], spins)

@@ -155,5 +155,11 @@ def test_bad_input_is_refused_by_name():
         Metropolis(N, (2, 0), generator=seeded(0))
     with pytest.raises(ValueError, match=r"sweeps: got 0; allowed: an integer >= 1"):
         Metropolis(N, 4, generator=seeded(0)).sweep(rbm(), 0)
+    with pytest.raises(ValueError, match=r"log_psi: got 6 sites; allowed: 4"):
+        Metropolis(N, 4, generator=seeded(0)).sweep(RBM(6))
+    for start in (Metropolis, draw_exactly):
+        first = N if start is Metropolis else rbm()
+        with pytest.raises(ValueError, match=r"generator: got 0; allowed: a torch.Gen"):
+            start(first, 4, generator=0)
     with pytest.raises(ValueError, match=r"block: got 21 sites; allowed: at most 20"):
         draw_exactly(RBM(21), 4, generator=seeded(0))

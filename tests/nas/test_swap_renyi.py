@@ -6,7 +6,7 @@ from scipy.stats import binom
 from qlib.entanglement.spectrum import renyi, schmidt_values
 from qlib.nas.blocks import RBM
 from qlib.nas.spins import all_configurations, basis_index
-from qlib.nas.vmc.renyi import swap_renyi2
+from qlib.nas.vmc import swap_renyi2
 
 
 def samples(vector, shape, rng):
@@ -111,6 +111,16 @@ def test_an_estimate_that_is_not_positive_has_no_value():
     assert not found.reliable[0]
 
 
+def test_samples_of_one_configuration_may_be_equal():
+    """A polarised state has no others, and no entropy."""
+    found = swap_renyi2(lambda s: 100 * s.sum(-1) + 0j, *torch.ones(2, 200, 4))
+    assert (found.value == 0).all()
+    assert found.reliable.all()
+
+
+DRAWN = all_configurations(6)[:4]
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -119,6 +129,12 @@ def test_an_estimate_that_is_not_positive_has_no_value():
         ({"first": torch.ones(6), "second": torch.ones(6)}, "first, second"),
         ({"cuts": [0]}, "cuts"),
         ({"cuts": [6]}, "cuts"),
+        ({"cuts": 4}, "cuts"),
+        ({"cuts": []}, "cuts"),
+        ({"first": DRAWN, "second": DRAWN.clone()}, "first, second"),
+        ({"first": 0.5 * torch.ones(4, 6)}, "first"),
+        ({"second": torch.zeros(4, 6)}, "second"),
+        ({"first": np.ones((4, 6))}, "first"),
         ({"chunk": 0}, "chunk"),
         ({"log_psi": lambda s: s.sum(-1) - torch.inf + 0j}, "first, second"),
     ],

@@ -3,7 +3,7 @@
 import torch
 
 from qlib.arguments import integer_between
-from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.block import Block, normal, seeded
 from qlib.nas.blocks.rbm import log_2cosh
 from qlib.nas.blocks.transformer import layers, normalised, through
 
@@ -66,8 +66,7 @@ class Attention(Block):
         super().__init__(num_sites, marshall=marshall)
         if not isinstance(positions, bool):
             raise ValueError(f"positions: got {positions!r}; allowed: True, False")
-        if generator is None:
-            generator = torch.Generator().manual_seed(0)
+        generator = seeded(generator)
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
         kinds = self.num_sites if positions else 1
         drawn = {"real": True, "generator": generator}

@@ -4,8 +4,9 @@ import torch
 from torch.nn import functional
 
 from qlib.arguments import positive_integer
-from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.block import Block, normal, seeded
 from qlib.nas.blocks.transformer import layers, normalised, through
+from qlib.nas.spins import checked_generator
 
 
 class Autoregressive(Block):
@@ -39,8 +40,7 @@ class Autoregressive(Block):
         generator=None,
     ):
         super().__init__(num_sites, marshall=marshall)
-        if generator is None:
-            generator = torch.Generator().manual_seed(0)
+        generator = seeded(generator)
         self.layers = layers(dim, heads, depth, width, scale=scale, generator=generator)
         drawn = {"real": True, "generator": generator}
         self.sites = normal(dim, self.num_sites, scale=scale, **drawn)
@@ -86,6 +86,7 @@ class Autoregressive(Block):
         steps after one another.
         """
         count = positive_integer("count", count)
+        generator = checked_generator(generator)
         uniform = torch.rand(
             self.num_sites,
             count,

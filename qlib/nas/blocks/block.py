@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from qlib.arguments import integer_between, number_between
-from qlib.nas.spins import all_configurations
+from qlib.nas.spins import all_configurations, checked_generator
 
 
 class Block(nn.Module):
@@ -50,6 +50,7 @@ class Block(nn.Module):
         Parameters
         ----------
         spins : (..., N) float64 tensor of ±1
+            Number and type are checked, that they are ±1 is not.
 
         Returns
         -------
@@ -96,6 +97,13 @@ class Block(nn.Module):
         return psi / torch.linalg.vector_norm(psi)
 
 
+def seeded(generator):
+    """The generator that is given, or one of seed 0 for None."""
+    if generator is None:
+        return torch.Generator().manual_seed(0)
+    return checked_generator(generator)
+
+
 def normal(*shape, scale, real, generator):
     """A parameter of independent normal numbers.
 
@@ -114,6 +122,8 @@ def normal(*shape, scale, real, generator):
         On the generator's device.
     """
     scale = number_between("scale", scale, 0, 1e6)
+    if not isinstance(real, bool):
+        raise ValueError(f"real: got {real!r}; allowed: True, False")
     dtype = torch.float64 if real else torch.complex128
     options = {"dtype": dtype, "generator": generator, "device": generator.device}
     return nn.Parameter(scale * torch.randn(shape, **options))

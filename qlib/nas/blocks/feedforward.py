@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from qlib.arguments import integer_between
-from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.block import Block, normal, seeded
 
 
 class FeedForward(Block):
@@ -51,8 +51,7 @@ class FeedForward(Block):
         super().__init__(num_sites, marshall=marshall)
         width = integer_between("width", width, 1, 4096)
         depth = integer_between("depth", depth, 1, 16)
-        if generator is None:
-            generator = torch.Generator().manual_seed(0)
+        generator = seeded(generator)
         drawn = {"real": True, "generator": generator}
         inputs = [self.num_sites] + [width] * (depth - 1)
         self.weights = nn.ParameterList(

@@ -3,7 +3,7 @@
 import torch
 
 from qlib.arguments import number_between
-from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.block import Block, normal, seeded
 
 
 class Jastrow(Block):
@@ -37,8 +37,7 @@ class Jastrow(Block):
         super().__init__(num_sites, marshall=marshall)
         pairs = torch.triu_indices(self.num_sites, self.num_sites, 1)
         self.register_buffer("pairs", pairs)
-        if generator is None:
-            generator = torch.Generator().manual_seed(0)
+        generator = seeded(generator)
         scale = number_between("scale", scale, 0, 1e6) / self.num_sites**0.5
         drawn = {"scale": scale, "real": real, "generator": generator}
         self.coupling = normal(pairs.shape[1], **drawn)

@@ -1,6 +1,7 @@
 """Matrix product states whose tensors are trained."""
 
 import math
+from collections.abc import Iterable
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from qlib.arguments import integer_between, number_between
-from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.block import Block, normal, seeded
 
 SITES_A_STEP = 2  # twice the tensors of one site for half the steps: as many products
 SMALLEST = 1e-300  # size of a vector; a smaller one is not made any larger
@@ -68,8 +69,7 @@ class MPS(Block):
             min(2 ** min(cut, num_sites - cut, 12), bond_dim)
             for cut in range(num_sites + 1)
         )
-        if generator is None:
-            generator = torch.Generator().manual_seed(0)
+        generator = seeded(generator)
         drawn = {"real": real, "generator": generator}
         entries = []
         for left, _, right in self.shapes:
@@ -85,8 +85,8 @@ class MPS(Block):
         Parameters
         ----------
         tensors : sequence of (vL, 2, vR) arrays
-            Such as `qlib.entanglement.dmrg.MPS.tensors`; vL = 1 at the first site and
-            vR = 1 at the last.
+            Such as `qlib.entanglement.dmrg.MPS.tensors`, not that MPS itself; vL = 1 at
+            the first site and vR = 1 at the last.
         marshall : bool, optional
             See `Block`.
 
@@ -99,6 +99,9 @@ class MPS(Block):
         ValueError
             If shapes do not fit together or an entry is not finite.
         """
+        if not isinstance(tensors, Iterable):
+            allowed = "a sequence of arrays, as the .tensors of an MPS"
+            raise ValueError(f"tensors: got {type(tensors)}; allowed: {allowed}")
         arrays = [np.asarray(tensor) for tensor in tensors]
         shapes = [array.shape for array in arrays]
         bonds = [1, *(shape[-1] for shape in shapes)] if all(shapes) else []

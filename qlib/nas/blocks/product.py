@@ -1,5 +1,7 @@
 """Products of blocks: what an architecture of several slots is."""
 
+from collections.abc import Iterable
+
 from torch import nn
 
 from qlib.nas.blocks.block import Block
@@ -22,9 +24,9 @@ class Product(Block):
     """
 
     def __init__(self, blocks, *, marshall=False):
-        blocks = list(blocks)
+        given, blocks = blocks, list(blocks) if isinstance(blocks, Iterable) else []
         if not blocks or not all(isinstance(block, Block) for block in blocks):
-            raise ValueError(f"blocks: got {blocks!r}; allowed: one or more Blocks")
+            raise ValueError(f"blocks: got {given!r}; allowed: a sequence of Blocks")
         sizes = [block.num_sites for block in blocks]
         if len(set(sizes)) > 1:
             raise ValueError(f"blocks: got {sizes} sites; allowed: one number of sites")

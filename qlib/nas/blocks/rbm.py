@@ -3,7 +3,7 @@
 import torch
 
 from qlib.arguments import integer_between, number_between
-from qlib.nas.blocks.block import Block, normal
+from qlib.nas.blocks.block import Block, normal, seeded
 from qlib.nas.blocks.windows import WIDEST, Windows
 
 CANCELLED = 1e-14  # as in qlib.entanglement.rbm
@@ -62,8 +62,7 @@ class RBM(Block):
         self.register_buffer("seen", seen.double())
         short = 2 * reach + 1 <= min(WIDEST, num_sites)
         self.windows = Windows(num_sites, centers, reach) if short else None
-        if generator is None:
-            generator = torch.Generator().manual_seed(0)
+        generator = seeded(generator)
         scale = number_between("scale", scale, 0, 1e6) / num_sites**0.5
         drawn = {"scale": scale, "real": real, "generator": generator}
         self.weight = normal(hidden, num_sites, **drawn)

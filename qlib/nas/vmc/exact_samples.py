@@ -3,7 +3,7 @@
 import torch
 
 from qlib.arguments import positive_integer
-from qlib.nas.spins import MOST_SITES, all_configurations
+from qlib.nas.spins import MOST_SITES, all_configurations, checked_generator
 
 
 class Exact:
@@ -28,7 +28,7 @@ class Exact:
 
     def __init__(self, chains, *, generator):
         self.chains = positive_integer("chains", chains)
-        self.generator, self.evaluations = generator, 0
+        self.generator, self.evaluations = checked_generator(generator), 0
 
     def __len__(self):
         """Samples a call."""
@@ -57,6 +57,7 @@ def draw_exactly(block, count, *, generator):
     (count, N) float64 tensor
     """
     count = positive_integer("count", count)
+    generator = checked_generator(generator)
     if hasattr(block, "sample"):
         with torch.no_grad():
             return block.sample(count, generator)

@@ -1,6 +1,7 @@
 """Ground states by variational Monte Carlo."""
 
 import copy
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,12 +9,16 @@ import torch
 
 from qlib.arguments import integer_between, number_between, one_of, positive_integer
 from qlib.nas.blocks import Block
+from qlib.nas.spins import checked_generator
 from qlib.nas.vmc.derivatives import log_derivatives, step_along
 from qlib.nas.vmc.estimates import Blocked, blocked, v_score
 from qlib.nas.vmc.exact_samples import Exact
 from qlib.nas.vmc.local_energy import LocalEnergy
 from qlib.nas.vmc.metropolis import MOVES, Metropolis
 from qlib.nas.vmc.reconfiguration import natural_gradient
+
+MOST_SAMPLES = 10**9
+ROUNDING = 1e-12  # of the largest coefficient: below it a commutator is zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +32,8 @@ class VMCResult:
     variance : float
         <H²> − <H>² of the same samples.
     v_score : float
-        See `qlib.nas.vmc.estimates.v_score`.
+        See `qlib.nas.vmc.estimates.v_score`; nan if the energy is that at infinite
+        temperature.
     trace : (steps,) float array
         Mean local energy of each step's samples, before the step.
     trace_errors : (steps,) float array
@@ -80,11 +86,13 @@ def ground_state(
     ----------
     hamiltonian : PauliSum
     block : Block
-        Where the search starts; not changed.
+        Where the search starts; not changed. One without parameters, as
+        `MPS.from_tensors` gives it, for steps = 0 alone.
     steps : int, optional
-        300 unless given.
+        300 unless given; 0 for the energy and V-score of the block as it is.
     samples : int, optional
-        Configurations a step, in whole rounds of the chains; 1024 unless given.
+        Configurations a step, 2 or more, in whole rounds of the chains; 1024 unless
+        given.
     chains : int, optional
         Metropolis chains; as many as samples unless given.
     sweeps : int, optional
@@ -100,10 +108,11 @@ def ground_state(
         Which matrix is factorised, the smaller one at "auto": see
         `qlib.nas.vmc.reconfiguration`.
     move : {"flip", "exchange", "exact"}, optional
-        Metropolis steps, see there; "exchange" keeps N/2 spins up. "exact":
-        independent samples, of autoregressive blocks or of at most 20 sites.
+        Metropolis steps, see there; "exchange" keeps N/2 spins up, for Hamiltonians
+        that conserve Σ Z. "exact": independent samples, of autoregressive blocks or of
+        at most 20 sites.
     final_samples : int, optional
-        Behind the final energy; 8 times `samples` unless given.
+        Behind the final energy, 2 or more; 8 times `samples` unless given.
     generator : torch.Generator
         Source of the samples.
     callback : callable, optional
@@ -119,7 +128,8 @@ def ground_state(
     Raises
     ------
     ValueError
-        For an argument out of its range, or N of block and Hamiltonian that differ.
+        For an argument out of its range, N of block and Hamiltonian that differ,
+        nothing to train in steps, or exchanges where H does not conserve Σ Z.
     FloatingPointError
         If an energy is not finite: the step was too long.
 
@@ -130,20 +140,32 @@ def ground_state(
     """
     local_energy = LocalEnergy(hamiltonian)
     if not isinstance(block, Block) or block.num_sites != hamiltonian.num_sites:
-        got = getattr(block, "num_sites", block)
+        got = f"{block.num_sites} sites" if isinstance(block, Block) else type(block)
         allowed = f"a Block of {hamiltonian.num_sites} sites"
-        raise ValueError(f"block: got {got!r}; allowed: {allowed}")
+        raise ValueError(f"block: got {got}; allowed: {allowed}")
     steps = integer_between("steps", steps, 0, 10**7)
-    samples = positive_integer("samples", samples)
+    if steps and not any(True for _ in block.parameters()):
+        raise ValueError(
+            f"block: got no parameters and {steps} steps; allowed: a Block with "
+            f"parameters, or steps=0"
+        )
+    samples = integer_between("samples", samples, 2, MOST_SAMPLES)
     chains = positive_integer("chains", samples if chains is None else chains)
     sweeps = positive_integer("sweeps", sweeps)
     warm_up = integer_between("warm_up", warm_up, 0, 10**6)
     final_samples = 8 * samples if final_samples is None else final_samples
-    final_samples = positive_integer("final_samples", final_samples)
+    final_samples = integer_between("final_samples", final_samples, 2, 8 * MOST_SAMPLES)
     for name, value in (("learning_rate", learning_rate), ("diag_shift", diag_shift)):
         number_between(name, value, 0, np.inf, open_low=True)
     one_of("method", method, ("auto", "sr", "minsr"))
     one_of("move", move, (*MOVES, "exact"))
+    if move == "exchange" and not _conserves_magnetisation(hamiltonian):
+        allowed = "flip, exact; exchange where H conserves Σ Z"
+        raise ValueError(f"move: got 'exchange'; allowed: {allowed}")
+    checked_generator(generator)
+    for name, value in (("callback", callback), ("clock", clock)):
+        if value is not None and not callable(value):
+            raise ValueError(f"{name}: got {value!r}; allowed: a callable, None")
     started = clock() if clock else None
     block = copy.deepcopy(block)
     sampler = _sampler(block, min(chains, samples), move, generator)
@@ -177,13 +199,25 @@ def ground_state(
     )
 
 
+def _conserves_magnetisation(hamiltonian):
+    """Whether H commutes with Σ Z: [X, Z] = −2i Y and [Y, Z] = 2i X on each site."""
+    commutator = defaultdict(float)  # over 2i
+    for letters, sites, coefficient in hamiltonian.terms:
+        for place, letter in enumerate(letters):
+            if letter != "Z":
+                turned, sign = ("Y", -1) if letter == "X" else ("X", 1)
+                string = letters[:place] + turned + letters[place + 1 :]
+                commutator[string, sites] += sign * coefficient
+    largest = max((abs(c) for _, _, c in hamiltonian.terms), default=0.0)
+    return all(abs(c) <= ROUNDING * largest for c in commutator.values())
+
+
 def _sampler(block, chains, move, generator):
     """Chains, or exact samples in their place."""
     if move == "exact":
         return Exact(chains, generator=generator)
-    device = next(block.parameters()).device
     return Metropolis(
-        block.num_sites, chains, move=move, generator=generator, device=device
+        block.num_sites, chains, move=move, generator=generator, device=block.device
     )
 
 
@@ -222,7 +256,9 @@ def _estimates(hamiltonian, energies):
     energy = blocked(energies.real)
     variance = float(energies.flatten().var())
     constant = sum(c for letters, _, c in hamiltonian.terms if not letters)
-    score = v_score(
-        energy.mean, variance, hamiltonian.num_sites, infinite_temperature=constant
-    )
+    score = np.nan
+    if energy.mean != constant:
+        score = v_score(
+            energy.mean, variance, hamiltonian.num_sites, infinite_temperature=constant
+        )
     return {"energy": energy, "variance": variance, "v_score": score}

@@ -5,6 +5,7 @@ from collections import defaultdict
 import torch
 
 from qlib.entanglement.pauli import PauliSum
+from qlib.nas.spins import checked_spins
 from qlib.nas.vmc.ratios import ratios
 
 
@@ -70,6 +71,7 @@ class LocalEnergy:
         (...) float64 or complex128 tensor
             Real where H and psi are.
         """
+        checked_spins("spins", spins)
         if spins.shape[-1] != self.num_sites:
             got = f"{spins.shape[-1]} sites"
             raise ValueError(f"spins: got {got}; allowed: {self.num_sites}")

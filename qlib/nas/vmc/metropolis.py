@@ -6,7 +6,8 @@ from functools import singledispatch
 import torch
 
 from qlib.arguments import integer_between, one_of, positive_integer
-from qlib.nas.blocks import MPS, RBM
+from qlib.nas.blocks import MPS, RBM, Block
+from qlib.nas.spins import checked_generator
 from qlib.nas.vmc import mps
 from qlib.nas.vmc import rbm as rbms
 
@@ -50,7 +51,7 @@ class Metropolis:
         shape = chains if isinstance(chains, tuple) else (chains,)
         shape = tuple(positive_integer("chains", one) for one in shape)
         self.move = one_of("move", move, MOVES)
-        self.generator = generator
+        self.generator = checked_generator(generator)
         self.device = generator.device if device is None else torch.device(device)
         self.acceptance, self.evaluations = math.nan, 0
         keys = self._uniform(*shape, self.num_sites)
@@ -81,6 +82,9 @@ class Metropolis:
             The configurations reached; a copy.
         """
         steps = positive_integer("sweeps", sweeps) * self.num_sites
+        if isinstance(log_psi, Block) and log_psi.num_sites != self.num_sites:
+            got, allowed = log_psi.num_sites, self.num_sites
+            raise ValueError(f"log_psi: got {got} sites; allowed: {allowed}")
         accepted = _advance(log_psi, self, steps)
         self.acceptance = accepted / (len(self) * steps)
         self.evaluations += len(self) * (steps + 1)

@@ -1,5 +1,6 @@
 """Rényi-2 entropies of sampled wave functions by swapping parts of two copies."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from scipy.stats import t as student
 
 from qlib.arguments import integer_between, number_between, positive_integer
+from qlib.nas.spins import checked_spins
 from qlib.nas.vmc.estimates import blocked
 
 FEWEST_EFFECTIVE = 100  # pairs worth of a purity below which no error bar is believed
@@ -73,8 +75,10 @@ def swap_renyi2(log_psi, first, second, *, cuts=None, chunk=2**14):
         Block, or spins (M, N) -> (M,) complex; not normalised.
     first, second : (n, N) or (chains, n, N) tensors
         Spins ±1 drawn from |ψ|², independent of each other; pair k is the k-th of both.
+        Halves of the chains of a `ground_state` are: ``found.spins.chunk(2)``; else
+        two calls of `draw_exactly`, or two `Metropolis` of different generators.
     cuts : sequence of int, optional
-        Each in [1, N−1]; all unless given.
+        One or more, each in [1, N−1]; all unless given.
     chunk : int, optional
         Configurations evaluated at once; 2¹⁴ unless given.
 
@@ -85,7 +89,8 @@ def swap_renyi2(log_psi, first, second, *, cuts=None, chunk=2**14):
     Raises
     ------
     ValueError
-        If shapes differ, a cut is none, or ψ vanishes at a sample.
+        If shapes differ, a spin is not ±1, a cut is none, ψ vanishes at a sample, or
+        both sets are the same samples (of more than one configuration).
 
     Notes
     -----
@@ -145,6 +150,8 @@ def _collected(cuts, purities, kish):
 
 def _checked(first, second, cuts):
     """Samples as (chains, n, N) and cuts as a list, if they fit one another."""
+    for name, spins in (("first", first), ("second", second)):
+        checked_spins(name, spins)
     shape = first.shape
     if shape != second.shape or len(shape) not in (2, 3) or np.prod(shape[:-1]) < 2:
         got = f"{tuple(shape)} and {tuple(second.shape)}"
@@ -153,6 +160,12 @@ def _checked(first, second, cuts):
     if first.ndim == 2:
         first, second = first[None], second[None]
     num_sites = first.shape[-1]
-    if cuts is None:
-        cuts = range(1, num_sites)
+    if torch.equal(first, second) and (first != first[0, 0]).any():
+        allowed = "two sets drawn independently"
+        raise ValueError(f"first, second: got the same samples; allowed: {allowed}")
+    given = range(1, num_sites) if cuts is None else cuts
+    cuts = list(given) if isinstance(given, Iterable) else []
+    if not cuts:
+        allowed = f"one or more integers in [1, {num_sites - 1}]"
+        raise ValueError(f"cuts: got {given!r}; allowed: {allowed}")
     return first, second, [integer_between("cuts", c, 1, num_sites - 1) for c in cuts]
