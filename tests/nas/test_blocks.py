@@ -308,6 +308,7 @@ GENERATED = (MPS, RBM, Jastrow, FeedForward, Attention, Autoregressive)
         (lambda: MPS.from_tensors([np.ones((1, 2, 2))]), "tensors"),
         (lambda: MPS.from_tensors([np.full((1, 2, 1), np.nan)] * 2), "tensors"),
         (lambda: MPS.from_tensors(MPS(4)), "tensors"),
+        (lambda: MPS.from_tensors(MPS(4).tensors), "tensors"),
         (lambda: MPS(4, real="no"), "real"),
         (lambda: RBM(4, real="no"), "real"),
         (lambda: Jastrow(4, real=1), "real"),

@@ -102,6 +102,9 @@ class MPS(Block):
         if not isinstance(tensors, Iterable):
             allowed = "a sequence of arrays, as the .tensors of an MPS"
             raise ValueError(f"tensors: got {type(tensors)}; allowed: {allowed}")
+        tensors = list(tensors)
+        if any(getattr(tensor, "requires_grad", False) for tensor in tensors):
+            raise ValueError("tensors: got gradients; allowed: detached tensors")
         arrays = [np.asarray(tensor) for tensor in tensors]
         shapes = [array.shape for array in arrays]
         bonds = [1, *(shape[-1] for shape in shapes)] if all(shapes) else []
