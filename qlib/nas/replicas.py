@@ -1,6 +1,8 @@
 """Many wave functions of one architecture, evaluated and trained in one sweep."""
 
 import copy
+import inspect
+from collections.abc import Mapping
 
 import torch
 from torch.func import functional_call, stack_module_state, vmap
@@ -35,8 +37,10 @@ class Replicas:
         generators = list(generators)
         if not generators:
             raise ValueError("generators: got none; allowed: one for each replica")
+        check_constructor("build", build)
         blocks = [build(generator=generator) for generator in generators]
         self.template = blocks[0]
+        check_block("build", self.template)
         self.weights, _ = stack_module_state(blocks)
         if not self.weights:
             raise ValueError("build: got a block without weights; allowed: some")
@@ -136,3 +140,58 @@ class Replicas:
         self.weights = {
             name: state[name].detach().clone().requires_grad_() for name in self.weights
         }
+
+
+def checked_blocks(blocks, num_sites):
+    """`blocks` as a dict, refused by name where one cannot be built for the sites."""
+    if not isinstance(blocks, Mapping) or not blocks:
+        raise ValueError(f"blocks: got {blocks!r}; allowed: a dict of constructors")
+    for name, build in blocks.items():
+        if not (isinstance(name, str) and callable(build)):
+            got = f"{name!r}: {build!r}"
+            raise ValueError(f"blocks: got {got}; allowed: name to constructor")
+        check_constructor("blocks", build, f"{name!r}: ")
+        block = build(generator=torch.Generator().manual_seed(0))
+        check_block("blocks", block, f"{name!r}: ")
+        if not any(True for _ in block.parameters()):
+            got = f"{name!r}: {type(block).__name__}"
+            raise ValueError(f"blocks: got {got}; allowed: a Block that can be trained")
+        sites = block.num_sites
+        if sites != num_sites:
+            allowed = f"{num_sites} sites, as the target"
+            raise ValueError(f"blocks: got {name} of {sites} sites; allowed: {allowed}")
+    return dict(blocks)
+
+
+def check_constructor(argument, build, key=""):
+    """Refuse by name what cannot be called as build(generator=...)."""
+    allowed = "a constructor(generator=...) of a Block"
+    if isinstance(build, torch.nn.Module) or not callable(build):
+        got = f"{key}{type(build).__name__}, not its constructor"
+        raise ValueError(f"{argument}: got {got}; allowed: {allowed}")
+    try:
+        inspect.signature(build).bind(generator=None)
+    except TypeError as error:
+        got = f"{key}{getattr(build, '__name__', build)!s}, {error}"
+        raise ValueError(f"{argument}: got {got}; allowed: {allowed}") from None
+
+
+@torch.no_grad()
+def check_block(argument, block, key=""):
+    """Refuse by name what is no `Block` with a number psi at two configurations."""
+    kind = f"{key}{type(block).__name__}"
+    if not isinstance(block, Block):
+        allowed = "a Block that can be trained"
+        raise ValueError(f"{argument}: got {kind}; allowed: {allowed}")
+    spins = torch.ones(2, block.num_sites, dtype=torch.float64, device=block.device)
+    spins[1, ::2] = -1
+    log_psi = torch.as_tensor(block(spins))
+    shape, dtype = tuple(log_psi.shape), log_psi.dtype
+    if shape != (2,) or dtype != torch.complex128:
+        got = f"{kind} with log psi of shape {shape}, {dtype} at spins (2, N)"
+        allowed = f"(2,), {torch.complex128}"
+        raise ValueError(f"{argument}: got {got}; allowed: {allowed}")
+    if torch.isnan(log_psi.real).any():
+        got = f"{kind} with log psi nan before any training"
+        allowed = "numbers, or -inf for psi = 0"
+        raise ValueError(f"{argument}: got {got}; allowed: {allowed}")

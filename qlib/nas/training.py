@@ -58,8 +58,9 @@ def train(
     Raises
     ------
     ValueError
-        If an argument is out of range, the sites of block and task differ, or the task
-        knows no R₂ where `penalty` asks for one.
+        If an argument is out of range, `build` makes no block of complex128 log psi,
+        the sites of block and task differ, or the task knows no R₂ where `penalty` asks
+        for one.
 
     Notes
     -----
@@ -73,7 +74,8 @@ def train(
     targets neither gain nor lose. MPS hardly mind at N = 8 (0.005 to 0.08), and want
     0.04 at 64 sites.
     """
-    seeds = seed_list(seeds)
+    task, seeds = checked_task(task), seed_list(seeds)
+    check_callable("callback", callback)
     several = task.replicas > 1
     training = Training(
         build,
@@ -124,8 +126,11 @@ class Trained:
     replicas: Replicas
 
     def block(self, seed_index=0, target_index=0):
-        """The `Block` with the best weights of one seed and target."""
-        return self.replicas.block(seed_index * self.score.shape[1] + target_index)
+        """The `Block` with the best weights of one seed and target, counted from 0."""
+        seeds, targets = self.score.shape
+        seed_index = integer_between("seed_index", seed_index, 0, seeds - 1)
+        target_index = integer_between("target_index", target_index, 0, targets - 1)
+        return self.replicas.block(seed_index * targets + target_index)
 
     def vectors(self):
         """The normalised states, (S, T, 2^N) complex128, for at most 20 sites."""
@@ -267,3 +272,17 @@ def seed_list(seeds):
     if not listed:
         raise ValueError(f"seeds: got {seeds!r}; allowed: at least one integer >= 0")
     return [integer_between("seeds", seed, 0, 2**63 - 1) for seed in listed]
+
+
+def checked_task(task):
+    """`task`, refused by name unless it has what a training asks of it."""
+    if not hasattr(task, "logarithmic"):
+        allowed = "FullSum(target), Energy(hamiltonian) or Sampled(chain target)"
+        raise ValueError(f"task: got {type(task).__name__}; allowed: {allowed}")
+    return task
+
+
+def check_callable(name, value):
+    """Refuse by name what is neither None nor can be called."""
+    if not (value is None or callable(value)):
+        raise ValueError(f"{name}: got {value!r}; allowed: a callable or None")

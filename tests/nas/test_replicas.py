@@ -1,11 +1,17 @@
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from qlib.nas.blocks import MPS, RBM, Attention, FeedForward, Jastrow, Product
 from qlib.nas.replicas import Replicas
+from qlib.nas.search import search
 from qlib.nas.spins import all_configurations
+from qlib.nas.supernet import train_supernet
+from qlib.nas.targets import seven
+from qlib.nas.tasks import FullSum
+from qlib.nas.training import train
 
 
 def product(*, generator):
@@ -21,6 +27,7 @@ BUILDS = {
     "product": product,
 }
 SEEDS = (3, 1, 4)
+TARGET = seven(4, 0)["cluster"]
 
 
 def generators(seeds=SEEDS):
@@ -105,3 +112,85 @@ def test_bad_arguments_are_refused_by_name():
         replicas.log_psi(torch.ones(5, 3, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"state: got .*other.*; allowed: .*weight"):
         replicas.load_state_dict({"other": torch.ones(3)})
+
+
+class Misshapen(RBM):
+    """A machine whose log psi is changed before it is returned."""
+
+    def __init__(self, num_sites, change, *, generator=None):
+        super().__init__(num_sites, generator=generator)
+        self.change = change
+
+    def log_amplitude(self, spins):
+        return self.change(super().log_amplitude(spins))
+
+
+def misshapen(change):
+    return partial(Misshapen, 4, change)
+
+
+NO_CONSTRUCTORS = {
+    "column": (misshapen(lambda z: z[..., None]), r"shape \(2, 1\)"),
+    "scalar": (misshapen(torch.sum), r"shape \(\)"),
+    "number": (misshapen(lambda z: 0.5), r"shape \(\)"),
+    "real": (misshapen(torch.real), "torch.float64"),
+    "single": (misshapen(lambda z: z.to(torch.complex64)), "torch.complex64"),
+    "nan": (misshapen(lambda z: z * torch.nan), "log psi nan"),
+    "instance": (RBM(4, generator=torch.Generator()), "RBM, not its constructor"),
+    "nothing taken": (lambda: RBM(4), "unexpected keyword argument 'generator'"),
+    "sites missing": (RBM, "missing a required argument: 'num_sites'"),
+    "other module": (lambda generator: torch.nn.Linear(4, 1), "Linear; allowed: a Bl"),
+}
+
+
+@pytest.mark.parametrize(
+    ("build", "message"), NO_CONSTRUCTORS.values(), ids=NO_CONSTRUCTORS
+)
+def test_what_builds_no_block_is_refused_by_every_training(build, message):
+    target = TARGET
+    with pytest.raises(ValueError, match=f"^build: got .*{message}"):
+        train(build, FullSum(target), seeds=0, steps=1)
+    blocks = {"RBM": partial(RBM, 4), "own": build}
+    for call in (
+        lambda: search(target, blocks, steps=1),
+        lambda: train_supernet(
+            blocks, FullSum(target), scheme="darts", seeds=0, steps=1
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"^blocks: got 'own': .*{message}"):
+            call()
+
+
+@pytest.mark.parametrize("task", [TARGET, [TARGET], TARGET.hamiltonian, None])
+def test_what_is_no_task_is_refused_by_name(task):
+    build, name = partial(RBM, 4), type(task).__name__
+    with pytest.raises(ValueError, match=f"^task: got {name}; allowed: FullSum"):
+        train(build, task, seeds=0, steps=1)
+    with pytest.raises(ValueError, match=f"^task: got {name}; allowed: FullSum"):
+        train_supernet({"RBM": build}, task, scheme="darts", seeds=0, steps=1)
+
+
+def test_what_cannot_be_called_is_refused_before_any_step():
+    build, task, given = partial(RBM, 4), FullSum(TARGET), {"steps": 1, "seeds": 0}
+    with pytest.raises(ValueError, match=r"^callback: got 3; allowed: a callable"):
+        train(build, task, callback=3, **given)
+    blocks = {"RBM": build}
+    with pytest.raises(ValueError, match=r"^callback: got 3; allowed: a callable"):
+        train_supernet(blocks, task, scheme="darts", callback=3, **given)
+    for name in ("callback", "clock"):
+        with pytest.raises(ValueError, match=f"^{name}: got 3; allowed: a callable"):
+            search(task, blocks, **{name: 3}, **given)
+
+
+def test_trained_blocks_are_counted_from_nought():
+    found = train(partial(RBM, 4), FullSum([TARGET] * 2), seeds=[0, 1, 2], steps=1)
+    found.block(np.int64(2), 1)
+    for name, index in [
+        ("seed_index", 3),
+        ("seed_index", -1),
+        ("target_index", 2),
+        ("target_index", -1),
+        ("target_index", 0.5),
+    ]:
+        with pytest.raises(ValueError, match=f"^{name}: got {index}; allowed: an int"):
+            found.block(**{name: index})

@@ -1,14 +1,13 @@
 """The search for an architecture of blocks that holds a target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from qlib.arguments import integer_between, number_between, one_of, positive_integer
 from qlib.entanglement.pauli import PauliSum
-from qlib.nas.blocks import Block
+from qlib.nas.replicas import checked_blocks
 from qlib.nas.search import alone, relaxed
 from qlib.nas.search.checkpoint import Checkpoint
 from qlib.nas.search.result import result
@@ -16,7 +15,7 @@ from qlib.nas.search.study import Study
 from qlib.nas.supernet import SCHEMES as SUPERNETS
 from qlib.nas.targets import ChainTarget, Target
 from qlib.nas.tasks import Energy, FullSum, Sampled
-from qlib.nas.training import LEARNING_RATE, seed_list
+from qlib.nas.training import LEARNING_RATE, check_callable, seed_list
 
 STAGES = {  # of a scheme: what yields its states, and the least budget
     **{name: (relaxed.by_supernet, relaxed.least_by_supernet) for name in SUPERNETS},
@@ -91,6 +90,8 @@ def search(
         If an argument is out of range, a block's sites are not the target's, or the
         budget is below one stage of the scheme and the final training.
     """
+    check_callable("callback", callback)
+    check_callable("clock", clock)
     study = checked_study(
         target, blocks, scheme, budget, seeds, slots, steps, penalty, learning_rate
     )
@@ -133,7 +134,7 @@ def checked_study(
     task = task_of(target)
     study = Study(
         task=task,
-        blocks=checked_blocks(blocks, task),
+        blocks=checked_blocks(blocks, task.num_sites),
         scheme=scheme,
         budget=0,
         seeds=seed_list(seeds),
@@ -152,22 +153,3 @@ def checked_study(
         allowed = f"at least {least} evaluations for {scheme}"
         raise ValueError(f"budget: got {budget}; allowed: {allowed}")
     return replace(study, budget=budget)
-
-
-def checked_blocks(blocks, task):
-    """`blocks` as a dict, refused by name where one cannot be built for the task."""
-    if not isinstance(blocks, Mapping) or not blocks:
-        raise ValueError(f"blocks: got {blocks!r}; allowed: a dict of constructors")
-    for name, build in blocks.items():
-        if not (isinstance(name, str) and callable(build)):
-            got = f"{name!r}: {build!r}"
-            raise ValueError(f"blocks: got {got}; allowed: name to constructor")
-        block = build(generator=torch.Generator().manual_seed(0))
-        if not (isinstance(block, Block) and any(True for _ in block.parameters())):
-            got = f"{name!r}: {type(block).__name__}"
-            raise ValueError(f"blocks: got {got}; allowed: a Block that can be trained")
-        sites = block.num_sites
-        if sites != task.num_sites:
-            allowed = f"{task.num_sites} sites, as the target"
-            raise ValueError(f"blocks: got {name} of {sites} sites; allowed: {allowed}")
-    return dict(blocks)

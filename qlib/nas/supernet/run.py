@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from qlib.nas.adam import Adam
+from qlib.nas.replicas import checked_blocks
 from qlib.nas.supernet import relaxations
 from qlib.nas.supernet.mixture import Supernet, mix, one_hot
 from qlib.nas.tasks.renyi import entanglement_penalty
@@ -36,12 +37,8 @@ class Run:
             raise ValueError(
                 f"penalty: got {penalty}; allowed: 0 where the target's R₂ is not known"
             )
+        blocks = checked_blocks(blocks, task.num_sites)
         self.net = Supernet(blocks, seeds=seeds, slots=slots)
-        for name, sites in zip(blocks, self.net.num_sites, strict=True):
-            if sites != task.num_sites:
-                raise ValueError(
-                    f"blocks: got {name!r} of {sites} sites; allowed: {task.num_sites}"
-                )
         self.net.to(task.device)
         several = list(range(task.replicas)) * (len(seeds) // task.replicas)
         self.task = task.select(several) if task.replicas > 1 else task

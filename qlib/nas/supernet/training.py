@@ -9,6 +9,7 @@ from qlib.arguments import integer_between, number_between, one_of, positive_int
 from qlib.nas.supernet.mixture import MOST_SLOTS, one_hot
 from qlib.nas.supernet.run import Run, warm_up
 from qlib.nas.supernet.settings import SCHEMES, SETTINGS
+from qlib.nas.training import check_callable, checked_task
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +136,8 @@ def train_supernet(
     one_of("scheme", scheme, SCHEMES)
     positive_integer("steps", steps)
     number_between("penalty", penalty, 0, np.inf)
+    checked_task(task)
+    check_callable("callback", callback)
     run = Run(
         blocks,
         task,
