@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from qlib.arguments import number_between
+from qlib.nas.blocks.block import Block
 from qlib.nas.blocks.rbm import RBM
 
 SUM_TOLERANCE = 1e-8  # of |sum p - 1|
@@ -36,6 +37,9 @@ def screen(spectra, block):
     ValueError
         For spectra that are none, and another number of cuts than the block's.
     """
+    if not isinstance(block, Block):
+        allowed = "a Block, as its constructor gives it"
+        raise ValueError(f"block: got {block!r}; allowed: {allowed}")
     tails = _tails(spectra)
     if len(tails) != block.num_sites - 1:
         allowed = f"{block.num_sites - 1}, one a cut of the block"
@@ -106,6 +110,9 @@ def _ranks(spectra, infidelity):
 
 def _tails(spectra):
     """At each cut the weight beyond the R largest p, R = 0 … D; the last is 0."""
+    if isinstance(spectra, str) or not np.iterable(spectra):
+        got, allowed = type(spectra).__name__, "N - 1 arrays, as Target.spectra() gives"
+        raise ValueError(f"spectra: got {got}; allowed: {allowed}")
     tails = [_tail(cut, p) for cut, p in enumerate(spectra, start=1)]
     if not tails:
         raise ValueError("spectra: got none; allowed: one at each of N - 1 cuts")
@@ -113,7 +120,11 @@ def _tails(spectra):
 
 
 def _tail(cut, p):
-    p = np.asarray(p, dtype=float)
+    p = np.asarray(p)
+    if p.dtype.kind not in "fiu":
+        got = f"{p.dtype} at cut {cut}"
+        raise ValueError(f"spectra: got {got}; allowed: real probabilities")
+    p = p.astype(float)
     if p.ndim != 1 or p.size == 0 or not (np.isfinite(p).all() and (p >= 0).all()):
         got = f"{p!r} at cut {cut}"
         raise ValueError(f"spectra: got {got}; allowed: (D,) arrays, finite and >= 0")

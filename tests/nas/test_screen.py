@@ -109,11 +109,24 @@ def test_settings_of_known_spectra():
         ([np.array([np.nan, 1.0])] * 7, "spectra: got array"),
         ([np.eye(2) / 2] * 7, "spectra: got array"),
         ([np.array([])] * 7, "spectra: got array"),
+        ([np.full(2, 0.5 + 0j)] * 7, "spectra: got complex128 at cut 1"),
+        (SEVEN["GHZ"], r"spectra: got Target; .* as Target\.spectra\(\)"),
+        ("GHZ", "spectra: got str"),
     ],
 )
 def test_what_is_no_spectra_is_refused_by_name(spectra, message):
     with pytest.raises(ValueError, match=message):
         screen(spectra, seeded(MPS, 8, bond_dim=2))
+    if len(getattr(spectra, "name", spectra)) != 6:
+        for smallest in (smallest_bond_dim, smallest_hidden, smallest_range):
+            with pytest.raises(ValueError, match=message):
+                smallest(spectra, 0.1)
+
+
+@pytest.mark.parametrize("block", [partial(MPS, 8), MPS, "MPS", None])
+def test_what_is_no_block_is_refused_by_name(block):
+    with pytest.raises(ValueError, match=r"^block: got .*; allowed: a Block"):
+        screen(SEVEN["GHZ"].spectra(), block)
 
 
 @pytest.mark.parametrize("smallest", [smallest_bond_dim, smallest_range])
