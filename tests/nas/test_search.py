@@ -169,6 +169,19 @@ def test_a_folder_serves_many_searches_and_takes_none_for_another(targets, tmp_p
     assert len(list(tmp_path.iterdir())) == len(variants)
 
 
+@pytest.mark.parametrize("length", [0, 9, 300, -200])
+def test_a_damaged_file_is_named(length, targets, tmp_path):
+    given = {"scheme": "random", "steps": 2, "budget": 64, "folder": tmp_path}
+    search(targets[0], BLOCKS, **given)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:length])
+    message = f"folder: got a damaged file {path}; allowed: a whole one; delete it"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        search(targets[0], BLOCKS, **given)
+    path.unlink()
+    search(targets[0], BLOCKS, **given)
+
+
 class Hasty(RBM):
     rate = 1.0
 

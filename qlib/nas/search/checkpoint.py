@@ -1,5 +1,6 @@
 """States of a search on disk: whole, of this search alone, and safe to load."""
 
+import pickle
 from pathlib import Path
 
 import torch
@@ -30,7 +31,12 @@ class Checkpoint:
         """The state, or an empty dict where none is stored."""
         if self.path is None or not self.path.exists():
             return {}
-        return torch.load(self.path, weights_only=True)
+        try:
+            return torch.load(self.path, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            got = f"a damaged file {self.path}"
+            allowed = "a whole one; delete it to search from the beginning"
+            raise ValueError(f"folder: got {got}; allowed: {allowed}") from error
 
     def save(self, state):
         """Store a state of numbers, strings, tensors and containers of these."""
