@@ -205,3 +205,28 @@ def test_what_is_no_chain_target_is_refused_by_name():
         ChainTarget(mps, "x").log_psi(torch.ones(2, 3).double())
     with pytest.raises(ValueError, match="count: got 0"):
         ChainTarget(mps, "x").sample(0, torch.Generator())
+
+
+PLUS = np.full(16, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Target("x", PLUS, tfim(4), -np.inf), "energy: got -inf; .* finite"),
+        (lambda: Target("x", PLUS, tfim(4), "low"), "energy: got 'low'; .* finite"),
+        (lambda: Target(PLUS, "x"), "name: got ndarray; allowed: a string"),
+        (lambda: Target("x", "y"), "vector: got str that is no array"),
+        (
+            lambda: Target("x", torch.tensor(PLUS, requires_grad=True)),
+            "vector: got Tensor that is no array",
+        ),
+        (lambda: Target("x", PLUS).rotated(angles=(1, 2)), "angles: got .*; .* three"),
+        (lambda: Target("x", PLUS).rotated(angles=(1, 2, np.nan)), "angles: got .*nan"),
+        (lambda: Target("x", PLUS).rotated(-1), "rng: got -1; allowed: an integer"),
+        (lambda: seven(6, -1), "rng: got -1; allowed: an integer >= 0"),
+    ],
+)
+def test_what_makes_no_target_is_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make()

@@ -245,7 +245,7 @@ def test_bad_input_is_refused_by_name():
         FullSum([basis_state, TARGETS[0]])
     with pytest.raises(ValueError, match="targets: got \\[15\\] sites"):
         FullSum(long)
-    with pytest.raises(ValueError, match="part: got 'weights' of a basis state"):
+    with pytest.raises(ValueError, match="target: got one configuration alone"):
         FullSum(basis_state).batch("weights")
     for task in (FullSum(TARGETS), Energy(tfim(4))):
         for call in (task.batch, task.cost):
@@ -260,8 +260,13 @@ def test_bad_input_is_refused_by_name():
         Energy("tfim")
     with pytest.raises(ValueError, match="num_sites: got 15"):
         Energy(tfim(15))
+    with pytest.raises(ValueError, match=r"num_sites: got 16.* DMRG and ChainTarget"):
+        Energy(tfim(16))
     with pytest.raises(ValueError, match="energy: got 0"):
         Energy(tfim(4), energy=0.0)
+    for energy in (-np.inf, np.nan, "low"):
+        with pytest.raises(ValueError, match=r"energy: got .*; allowed: a finite num"):
+            Energy(tfim(4), energy=energy)
     with pytest.raises(ValueError, match="log_psi: got 12 entries"):
         renyi2(random_log_psi(12))
     with pytest.raises(ValueError, match="cuts of target: got 4"):

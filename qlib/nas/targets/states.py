@@ -7,7 +7,7 @@ from qlib.entanglement import hamiltonians
 from qlib.entanglement.closed_forms import haar_vector
 from qlib.entanglement.exact import Sector, ground_state
 from qlib.entanglement.pauli import PauliSum
-from qlib.nas.targets.target import Target
+from qlib.nas.targets.target import Target, generator_of
 
 
 def seven(num_sites, rng):
@@ -41,6 +41,7 @@ def seven(num_sites, rng):
     N = integer_between("num_sites", num_sites, 4, 20)
     if N % 2:
         raise ValueError(f"num_sites: got {N}; allowed: even numbers")
+    rng = generator_of(rng)
     models = {
         "critical Ising": (hamiltonians.tfim(N), Sector(x_parity=1)),
         "gapped Ising": (hamiltonians.tfim(N, field=2.0), Sector(x_parity=1)),

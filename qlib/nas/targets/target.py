@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from qlib.arguments import number_between
 from qlib.entanglement.pauli import PauliSum
 from qlib.entanglement.spectrum import (
     features,
@@ -45,7 +44,15 @@ class Target:
     energy: float | None = None
 
     def __post_init__(self):
-        vector = np.array(self.vector, dtype=np.complex128)
+        if not isinstance(self.name, str):
+            got = type(self.name).__name__
+            raise ValueError(f"name: got {got}; allowed: a string")
+        try:
+            vector = np.asarray(self.vector).astype(np.complex128)
+        except (TypeError, ValueError, RuntimeError) as error:
+            got = f"{type(self.vector).__name__} that is no array ({error})"
+            allowed = "an array of numbers, without gradient"
+            raise ValueError(f"vector: got {got}; allowed: {allowed}") from None
         num_sites = vector.size.bit_length() - 1
         if vector.shape != (2**num_sites,) or not 2 <= num_sites <= MOST_SITES:
             allowed = f"(2^N,) with N in [2, {MOST_SITES}]"
@@ -107,9 +114,11 @@ class Target:
             got = f"rng={rng!r}, angles={angles!r}"
             raise ValueError(f"rng: got {got}; allowed: one of the two")
         if angles is None:
-            rng = np.random.default_rng(rng)
+            rng = generator_of(rng)
             a, c = rng.uniform(0, 2 * np.pi, 2)
             angles = a, np.arccos(rng.uniform(-1, 1)), c
+        elif np.shape(angles) != (3,) or not np.isfinite(angles).all():
+            raise ValueError(f"angles: got {angles!r}; allowed: three finite numbers")
         matrix = _rotation(*angles)
         state = self.vector
         for _ in range(self.num_sites):  # each in turn is the first leg, then the last
@@ -126,9 +135,29 @@ def check_hamiltonian(hamiltonian, energy, num_sites):
         got = f"{hamiltonian.num_sites} sites"
         raise ValueError(f"hamiltonian: got {got}; allowed: {num_sites}, as the state")
     if energy is not None:
-        number_between("energy", energy, -np.inf, np.inf)
+        finite("energy", energy)
         if hamiltonian is None:
             raise ValueError(f"energy: got {energy}; allowed: with a hamiltonian only")
+
+
+def finite(name, value):
+    """`value` as a float, refused by `name` unless it is a finite number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise ValueError(f"{name}: got {value!r}; allowed: a finite number")
+    return number
+
+
+def generator_of(rng):
+    """`np.random.default_rng(rng)`, refused by name where there is none."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        allowed = "an integer >= 0 or a numpy.random.Generator"
+        raise ValueError(f"rng: got {rng!r}; allowed: {allowed}") from None
 
 
 def _rotation(a, b, c):

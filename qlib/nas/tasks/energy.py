@@ -5,11 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qlib.arguments import integer_between, number_between
+from qlib.arguments import integer_between
 from qlib.entanglement.exact import ground_state
 from qlib.entanglement.pauli import PauliSum
 from qlib.nas.spins import all_configurations
+from qlib.nas.targets.target import finite
 from qlib.nas.tasks.batch import Batch, amplitudes, checked_part, half
+
+MOST_SITES = 14
+FURTHER = "vmc.ground_state, or DMRG and ChainTarget, go further"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +69,14 @@ class Energy:
         if not isinstance(hamiltonian, PauliSum):
             got = type(hamiltonian).__name__
             raise ValueError(f"hamiltonian: got {got}; allowed: a PauliSum")
-        N = integer_between("hamiltonian.num_sites", hamiltonian.num_sites, 2, 14)
+        N = hamiltonian.num_sites
+        if not 2 <= N <= MOST_SITES:
+            allowed = f"an integer in [2, {MOST_SITES}]; {FURTHER}"
+            raise ValueError(f"hamiltonian.num_sites: got {N}; allowed: {allowed}")
         seed = integer_between("seed", seed, 0, 2**63)
         if energy is None:
             energy = ground_state(hamiltonian, k=1).energies[0]
-        self.energy = number_between("energy", energy, -np.inf, np.inf)
+        self.energy = finite("energy", energy)
         if self.energy == 0:
             raise ValueError("energy: got 0; allowed: another, errors being relative")
         self.num_sites = N

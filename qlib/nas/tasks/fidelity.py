@@ -115,8 +115,9 @@ class FullSum:
         if checked_part(part) == "all":
             return FullSumBatch(part, self._spins, self._of_replicas(self._phi))
         if self._alone:
-            got = f"{part!r} of a basis state"
-            raise ValueError(f"part: got {got}; allowed: all")
+            got = f"one configuration alone, halved into {part!r}"
+            allowed = "a state of several, or a scheme without a supernet"
+            raise ValueError(f"target: got {got}; allowed: {allowed}")
         if generator is None:
             generator = torch.Generator().manual_seed(self._seed)
         index = half(self._pairs, part, generator)  # (different, configs)
