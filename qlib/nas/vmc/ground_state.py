@@ -1,6 +1,7 @@
 """Ground states by variational Monte Carlo."""
 
 import copy
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from qlib.nas.vmc.metropolis import MOVES, Metropolis
 from qlib.nas.vmc.reconfiguration import natural_gradient
 
 MOST_SAMPLES = 10**9
-ROUNDING = 1e-12  # of the largest coefficient: below it a commutator is zero
+ROUNDING = 1e-12  # of the terms of a sum: below it their sum is zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,16 +140,8 @@ def ground_state(
     Approaches for Correlated Systems, Cambridge (2017).
     """
     local_energy = LocalEnergy(hamiltonian)
-    if not isinstance(block, Block) or block.num_sites != hamiltonian.num_sites:
-        got = f"{block.num_sites} sites" if isinstance(block, Block) else type(block)
-        allowed = f"a Block of {hamiltonian.num_sites} sites"
-        raise ValueError(f"block: got {got}; allowed: {allowed}")
     steps = integer_between("steps", steps, 0, 10**7)
-    if steps and not any(True for _ in block.parameters()):
-        raise ValueError(
-            f"block: got no parameters and {steps} steps; allowed: a Block with "
-            f"parameters, or steps=0"
-        )
+    _refuse_block(block, hamiltonian, steps)
     samples = integer_between("samples", samples, 2, MOST_SAMPLES)
     chains = positive_integer("chains", samples if chains is None else chains)
     sweeps = positive_integer("sweeps", sweeps)
@@ -158,10 +151,7 @@ def ground_state(
     for name, value in (("learning_rate", learning_rate), ("diag_shift", diag_shift)):
         number_between(name, value, 0, np.inf, open_low=True)
     one_of("method", method, ("auto", "sr", "minsr"))
-    one_of("move", move, (*MOVES, "exact"))
-    if move == "exchange" and not _conserves_magnetisation(hamiltonian):
-        allowed = "flip, exact; exchange where H conserves Σ Z"
-        raise ValueError(f"move: got 'exchange'; allowed: {allowed}")
+    _refuse_move(move, hamiltonian)
     checked_generator(generator)
     for name, value in (("callback", callback), ("clock", clock)):
         if value is not None and not callable(value):
@@ -199,17 +189,40 @@ def ground_state(
     )
 
 
+def _refuse_block(block, hamiltonian, steps):
+    """What is no block of the Hamiltonian's sites, or has nothing to train."""
+    if not isinstance(block, Block) or block.num_sites != hamiltonian.num_sites:
+        got = f"{block.num_sites} sites" if isinstance(block, Block) else type(block)
+        allowed = f"a Block of {hamiltonian.num_sites} sites"
+        raise ValueError(f"block: got {got}; allowed: {allowed}")
+    if steps and not any(True for _ in block.parameters()):
+        raise ValueError(
+            f"block: got no parameters and {steps} steps; allowed: a Block with "
+            f"parameters, or steps=0"
+        )
+
+
+def _refuse_move(move, hamiltonian):
+    """Moves not known, and exchanges that the Hamiltonian does not stay within."""
+    one_of("move", move, (*MOVES, "exact"))
+    if move == "exchange" and not _conserves_magnetisation(hamiltonian):
+        allowed = "flip, exact; exchange where H conserves Σ Z"
+        raise ValueError(f"move: got 'exchange'; allowed: {allowed}")
+
+
 def _conserves_magnetisation(hamiltonian):
     """Whether H commutes with Σ Z: [X, Z] = −2i Y and [Y, Z] = 2i X on each site."""
-    commutator = defaultdict(float)  # over 2i
+    parts = defaultdict(list)  # by string, over 2i
     for letters, sites, coefficient in hamiltonian.terms:
         for place, letter in enumerate(letters):
             if letter != "Z":
                 turned, sign = ("Y", -1) if letter == "X" else ("X", 1)
                 string = letters[:place] + turned + letters[place + 1 :]
-                commutator[string, sites] += sign * coefficient
-    largest = max((abs(c) for _, _, c in hamiltonian.terms), default=0.0)
-    return all(abs(c) <= ROUNDING * largest for c in commutator.values())
+                parts[string, sites].append(sign * coefficient)
+    return all(
+        abs(math.fsum(some)) <= ROUNDING * max(map(abs, some))
+        for some in parts.values()
+    )
 
 
 def _sampler(block, chains, move, generator):
