@@ -167,11 +167,11 @@ def check_constructor(argument, build, key=""):
     """Refuse by name what cannot be called as build(generator=...)."""
     allowed = "a constructor(generator=...) of a Block"
     if isinstance(build, torch.nn.Module) or not callable(build):
-        got = f"{key}{type(build).__name__}, not its constructor"
+        got = f"{key}one {type(build).__name__}, not its constructor"
         raise ValueError(f"{argument}: got {got}; allowed: {allowed}")
     try:
         inspect.signature(build).bind(generator=None)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         got = f"{key}{getattr(build, '__name__', build)!s}, {error}"
         raise ValueError(f"{argument}: got {got}; allowed: {allowed}") from None
 

@@ -139,6 +139,7 @@ NO_CONSTRUCTORS = {
     "instance": (RBM(4, generator=torch.Generator()), "RBM, not its constructor"),
     "nothing taken": (lambda: RBM(4), "unexpected keyword argument 'generator'"),
     "sites missing": (RBM, "missing a required argument: 'num_sites'"),
+    "builtin": (max, "max, no signature found"),
     "other module": (lambda generator: torch.nn.Linear(4, 1), "Linear; allowed: a Bl"),
 }
 

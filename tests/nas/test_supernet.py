@@ -293,6 +293,7 @@ def refused(**changed):
         ({"steps": 0}, "steps"),
         ({"seeds": []}, "seeds"),
         ({"seeds": [-1]}, "seeds"),
+        ({"settings": {"hot": 2.0}}, "settings"),
         ({"penalty": -1.0}, "penalty"),
         ({"penalty": np.nan}, "penalty"),
         (

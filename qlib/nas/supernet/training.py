@@ -8,7 +8,7 @@ import torch
 from qlib.arguments import integer_between, number_between, one_of, positive_integer
 from qlib.nas.supernet.mixture import MOST_SLOTS, one_hot
 from qlib.nas.supernet.run import Run, warm_up
-from qlib.nas.supernet.settings import SCHEMES, SETTINGS
+from qlib.nas.supernet.settings import SCHEMES, SETTINGS, Settings
 from qlib.nas.training import check_callable, checked_task
 
 
@@ -138,6 +138,8 @@ def train_supernet(
     number_between("penalty", penalty, 0, np.inf)
     checked_task(task)
     check_callable("callback", callback)
+    if not (settings is None or isinstance(settings, Settings)):
+        raise ValueError(f"settings: got {settings!r}; allowed: a Settings or None")
     run = Run(
         blocks,
         task,
