@@ -12,7 +12,7 @@ from qlib.nas.blocks import MPS, RBM, FeedForward, Product
 from qlib.nas.search import SCHEMES, all_architectures, search, task_of
 from qlib.nas.search.alone import best_of, rungs
 from qlib.nas.search.search import checked_study
-from qlib.nas.targets import seven
+from qlib.nas.targets import Target, seven
 from qlib.nas.tasks import Energy, FullSum
 from qlib.nas.training import train
 
@@ -167,6 +167,13 @@ def test_a_folder_serves_many_searches_and_takes_none_for_another(targets, tmp_p
         assert stages
         np.testing.assert_array_equal(stored.score, alone.score)
     assert len(list(tmp_path.iterdir())) == len(variants)
+
+
+def test_a_supernet_cannot_part_a_state_of_one_configuration():
+    up = Target("up", np.eye(16)[0])
+    with pytest.raises(ValueError, match=r"^target: got one configuration alone"):
+        search(up, BLOCKS, scheme="darts", steps=1)
+    assert search(up, BLOCKS, scheme="random", steps=1).score.shape == (1,)
 
 
 @pytest.mark.parametrize("length", [0, 9, 300, -200])

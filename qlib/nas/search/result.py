@@ -27,8 +27,9 @@ class SearchResult:
     table : dict
         Each architecture trained in full and its scores, NaN where it was not.
     history : list or dict
-        Of successive halving, the steps and scores at each rung; of a supernet, its
-        trace.
+        "successive_halving": of each rung before the last, a dict of its "steps" and
+        its "scores", architecture to array as in `table`. A supernet: a dict of arrays,
+        the attributes of `qlib.nas.supernet.Trace`. "random", "exhaustive": empty.
     blocks : list of Block
         The picks with their trained weights, seed by seed, the target fastest.
     """
@@ -45,7 +46,10 @@ class SearchResult:
 
     @property
     def gap(self):
-        """log10 supernet_score − log10 score, in decades: what the sharing cost."""
+        """log10 supernet_score − log10 score, in decades: what the sharing cost.
+
+        None in schemes without a supernet.
+        """
         if self.supernet_score is None:
             return None
         return _decades(self.supernet_score) - _decades(self.score)
@@ -56,7 +60,8 @@ class SearchResult:
         Parameters
         ----------
         exhaustive : SearchResult
-            Of the scheme "exhaustive", for the same targets, seeds and steps.
+            Of the scheme "exhaustive", for the same targets, seeds and steps. A result
+            does not hold these: shapes alone are compared.
 
         Returns
         -------

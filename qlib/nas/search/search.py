@@ -74,7 +74,9 @@ def search(
         Of training alone; see `train`.
     folder : path, optional
         Each stage's state is stored there and a search with the same arguments goes on
-        from it, with the same result.
+        from it, with the same result. A stage is one architecture trained in full; a
+        rung of successive halving before the last; the whole training of a supernet,
+        which begins anew if interrupted.
     callback : callable, optional
         callback(stage, state), with the number of the stage just stored.
     clock : callable, optional
@@ -87,8 +89,10 @@ def search(
     Raises
     ------
     ValueError
-        If an argument is out of range, a block's sites are not the target's, or the
-        budget is below one stage of the scheme and the final training.
+        If an argument is out of range, a constructor gives no block of complex128 log
+        psi on the target's sites, the budget is below one stage of the scheme and the
+        final training, a supernet is asked for a state of one configuration alone, or
+        the file in `folder` is damaged.
     """
     check_callable("callback", callback)
     check_callable("clock", clock)
