@@ -81,7 +81,9 @@ def _marks(name):
 
 
 def _finding(found):
-    first, second = found.ranked()[:2]
+    first, *rest = found.ranked()
+    own = found.regret(first)
+    second = next((n for n in rest if (found.regret(n) != own).any()), rest[0])
     by = found.less(first, second)
     clear = "clearly" if by.high < 0 else "not clearly"
     return f"Least: {first},\n{clear} below {second}"
