@@ -163,6 +163,7 @@ def _alive():
         thing.untyped_storage().data_ptr(): thing.untyped_storage().nbytes()
         for thing in gc.get_objects()
         if type(thing) in (torch.Tensor, nn.Parameter)
+        and thing.layout is torch.strided  # a sparse one has no storage of its own
     }
     return sum(storages.values())
 
