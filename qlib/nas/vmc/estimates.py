@@ -8,10 +8,7 @@ from scipy.stats import t as student
 from qlib.arguments import number_between, positive_integer
 from qlib.intervals import Estimate
 
-INDEPENDENT_CHAINS = (
-    16  # from here on whole chains are blocks enough: 18 % of the error
-)
-WINDOW = 5.0  # autocorrelation times summed over: Sokal's c, bias e^-5 for one time
+INDEPENDENT_CHAINS = 16  # whole chains as blocks: 18 % of the error
 
 
 @dataclass(frozen=True)
@@ -107,69 +104,6 @@ def _levels(samples):
         means = samples[:, : each * block].reshape(chains, each, block).mean(-1)
         if means.size > 1:
             yield block, means.size, means.std(ddof=1) / np.sqrt(means.size)
-
-
-def autocorrelation_time(samples):
-    """Integrated autocorrelation time τ = 1 + 2 Σ_t ρ(t), in samples.
-
-    M samples are worth M/τ independent ones.
-
-    Parameters
-    ----------
-    samples : (n,) or (chains, n) array or tensor
-        Real and finite. The autocorrelation is that of all chains about their common
-        mean.
-
-    Returns
-    -------
-    float
-        At least 0; 1 for independent samples, and for n = 1 or equal samples, where it
-        cannot be told. Chains of fewer than 50 τ samples give it too small.
-
-    Notes
-    -----
-    Summed to the first t ≥ 5 max(τ(t), 1) (Sokal, in Functional Integration, Plenum,
-    1997). O(M log n).
-    """
-    samples = _chains(samples)
-    length = samples.shape[1]
-    centred = samples - samples.mean()
-    if not centred.any():
-        return 1.0
-    spectrum = np.fft.rfft(centred, 2 * length, axis=1)
-    covariance = np.fft.irfft(abs(spectrum) ** 2, axis=1)[:, :length].mean(0)
-    correlation = covariance / (length - np.arange(length))
-    times = 2 * np.cumsum(correlation / correlation[0]) - 1
-    beyond = np.arange(length) >= WINDOW * np.maximum(times, 1)
-    window = np.argmax(beyond) if beyond.any() else length - 1
-    return float(max(times[window], 0.0))
-
-
-def split_r_hat(samples):
-    """Gelman and Rubin's R̂ over the halves of all chains; 1 where they agree.
-
-    Parameters
-    ----------
-    samples : (chains, n) or (n,) array or tensor
-        Real and finite, n ≥ 4.
-
-    Returns
-    -------
-    float
-        √(total variance / variance within); above 1.01 the chains have not mixed
-        (Vehtari, Gelman, Simpson, Carpenter and Bürkner, Bayesian Anal. 16, 667, 2021).
-    """
-    samples = _chains(samples)
-    half = samples.shape[1] // 2
-    if half < 2:
-        got = f"{samples.shape[1]} samples a chain"
-        raise ValueError(f"samples: got {got}; allowed: at least 4")
-    halves = np.concatenate([samples[:, :half], samples[:, -half:]])  # (2 chains, half)
-    within = halves.var(axis=1, ddof=1).mean()
-    between = half * halves.mean(axis=1).var(ddof=1)
-    if within == 0:
-        return 1.0 if between == 0 else np.inf
-    return float(np.sqrt((half - 1) / half + between / (half * within)))
 
 
 def v_score(energy, variance, num_sites, *, infinite_temperature=0.0):
