@@ -45,8 +45,8 @@ CLAIMS = {
     "ladder": {
         "text": "Entropy alone picks the architecture: short-range RBM, MPS, attention "
         "as it grows",
-        "source": PROPOSAL,
-        "stated": "from entanglement alone",
+        "source": WORKBOOK,
+        "stated": NO_NUMBER,
         "reason": f"{_GAIN}, thirds of the largest entropy, declared before any block "
         "was trained, interval above 0",
     },
@@ -125,8 +125,8 @@ CLAIMS = {
     },
     "shared": {
         "text": "A supernet's weights tell what its pick reaches alone",
-        "source": PROPOSAL,
-        "stated": "a proxy of training",
+        "source": WORKBOOK,
+        "stated": NO_NUMBER,
         "reason": "decades between the pick's infidelity with DARTS' shared weights "
         "and trained alone, mean over targets, interval below 0.5",
     },

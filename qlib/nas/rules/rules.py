@@ -44,7 +44,7 @@ def _least_capacity(profile, highest):
 
 
 def three_entropies(profile):
-    """Low entropy short range, middle MPS, high attention: the proposal's ladder.
+    """Low entropy short range, middle MPS, high attention, as on a ladder.
 
     Thirds of the largest entropy, for want of a reason for any other split.
     """
