@@ -1,0 +1,3 @@
+"""Classical approximations that an expert would try first."""
+
+BACKENDS = ()

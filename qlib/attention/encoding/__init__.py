@@ -1,0 +1,3 @@
+"""Kernels of quantum feature maps, each beside its classical twin."""
+
+BACKENDS = ()
