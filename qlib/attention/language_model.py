@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 
 def sinusoids(positions, width):
@@ -31,19 +31,25 @@ def sinusoids(positions, width):
 class LanguageModel(nn.Module):
     """Pre-norm transformer decoder over bytes with fixed position codes.
 
+    A causal convolution mixes each byte with those just before it, so that attention
+    is left to what is further away.
+
     Parameters
     ----------
     width, heads, layers : int
         Model dimension, heads and blocks; heads divide the width.
+    reach : int
+        Bytes that the convolution sees, the present one included.
     vocabulary : int
         Symbols; 256, the default, are bytes.
     """
 
-    def __init__(self, *, width=128, heads=2, layers=4, vocabulary=256):
+    def __init__(self, *, width=128, heads=2, layers=4, reach=6, vocabulary=256):
         super().__init__()
         self.width = width
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
+        self.mixing = nn.Conv1d(width, width, reach)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 width,
@@ -73,7 +79,9 @@ class LanguageModel(nn.Module):
         """
         length = tokens.shape[1]
         places = first_position + torch.arange(length, device=tokens.device)
-        x = self.embedding(tokens) * self.width**0.5 + sinusoids(places, self.width)
+        embedded = self.embedding(tokens) * self.width**0.5
+        padded = pad(embedded.transpose(1, 2), (self.mixing.kernel_size[0] - 1, 0))
+        x = self.mixing(padded).transpose(1, 2) + sinusoids(places, self.width)
         later = nn.Transformer.generate_square_subsequent_mask(length, tokens.device)
         for block in self.blocks:
             x = block(x, src_mask=later, is_causal=True)

@@ -273,26 +273,3 @@ SAYS = {
         "{} nats",
     ),
 }
-
-
-def summary(found, says=SAYS):
-    """What was found, in one line.
-
-    Parameters
-    ----------
-    found : dict
-        Key of a claim to verdict and measured value, in words.
-    says : dict, optional
-        Key to what is said: `SAYS`, of RBMs, spectra, and predictors, unless given.
-
-    Returns
-    -------
-    str
-    """
-    parts = []
-    for key, (if_so, if_not, measure) in says.items():
-        verdict, value = found[key]
-        told = {"holds": if_so, "does not hold": if_not}
-        said = told.get(verdict, f"undecided whether {if_so}")
-        parts.append(f"{said} ({measure.format(value)})")
-    return f"Found: {'; '.join(parts)}."

@@ -8,8 +8,6 @@ samples and against DMRG of fewer numbers, schemes on targets that no setting wa
 on. An interval that holds the boundary decides nothing.
 """
 
-from qlib.entanglement import claims as entanglement_claims
-
 PROPOSAL = "the QED-NAS proposal"
 WORKBOOK = "this workbook"
 NO_NUMBER = "—"  # of the workbook's own claims, which state none
@@ -257,18 +255,3 @@ SAYS = {
         "{} of it",
     ),
 }
-
-
-def summary(found):
-    """What was found of rules, searches, energies and 64 qubits, in one line.
-
-    Parameters
-    ----------
-    found : dict
-        Key of `CLAIMS` to verdict and measured value, in words.
-
-    Returns
-    -------
-    str
-    """
-    return entanglement_claims.summary(found, SAYS)

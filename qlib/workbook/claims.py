@@ -96,6 +96,30 @@ def measured(claim):
     return f"{middle} [{low},\N{NO-BREAK SPACE}{high}]"
 
 
+def summary(found, says):
+    """What was found, in one line.
+
+    Parameters
+    ----------
+    found : dict
+        Key of a claim to verdict and measured value, in words.
+    says : dict
+        Key to what is said if the claim holds, if not, and of what the value is, with
+        ``{}`` in the value's place.
+
+    Returns
+    -------
+    str
+    """
+    parts = []
+    for key, (if_so, if_not, measure) in says.items():
+        verdict, value = found[key]
+        told = {"holds": if_so, "does not hold": if_not}
+        said = told.get(verdict, f"undecided whether {if_so}")
+        parts.append(f"{said} ({measure.format(value)})")
+    return f"Found: {'; '.join(parts)}."
+
+
 def _exponent(value):
     return math.floor(math.log10(abs(value))) if value else 0
 

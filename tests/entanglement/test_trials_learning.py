@@ -116,14 +116,3 @@ def test_rules_name_the_boundaries_that_decide():
     }
     for keys, bound in bounds.items():
         assert all(str(bound) in claims.CLAIMS[key]["reason"] for key in keys)
-
-
-@pytest.mark.parametrize("verdict", ["holds", "does not hold", "not testable here"])
-def test_the_summary_says_of_each_what_was_found(verdict):
-    said = claims.summary({key: (verdict, f"<{key}>") for key in claims.SAYS})
-    undecided = len(claims.SAYS) * (verdict == "not testable here")
-    assert said.count("undecided") == undecided
-    for key, (if_so, if_not, measure) in claims.SAYS.items():
-        assert (if_so in said) == (verdict != "does not hold")
-        assert (if_not in said) == (verdict == "does not hold")
-        assert measure.format(f"<{key}>") in said

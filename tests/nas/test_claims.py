@@ -19,18 +19,6 @@ def test_chance_takes_a_gain_away_and_never_gives_one(verdict):
     assert tied == (claims.UNTESTED if verdict == "holds" else verdict)
 
 
-def test_the_line_at_the_top_says_each_verdict_with_its_value():
-    assert set(claims.SAYS) <= set(claims.CLAIMS)
-    said = {
-        verdict: claims.summary(dict.fromkeys(claims.SAYS, (verdict, "0.25 [0, 1]")))
-        for verdict in VERDICTS
-    }
-    assert len(set(said.values())) == len(VERDICTS)
-    for text in said.values():
-        assert text.count("0.25 [0, 1]") == len(claims.SAYS)
-    assert said[claims.UNTESTED].count("undecided whether") == len(claims.SAYS)
-
-
 def test_what_is_played_with_shows_bounds_and_what_is_reached():
     targets, blocks = seven(4, 0), candidates(4, names=("MPS", "RBM, range 1"))
     task = FullSum([targets["rainbow"], targets["Heisenberg"]])

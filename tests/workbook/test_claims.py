@@ -1,6 +1,18 @@
 import pytest
 
+from qlib.attention.claims import CLAIMS as OF_ATTENTION
+from qlib.attention.claims import SAYS as SAID_OF_ATTENTION
+from qlib.entanglement.claims import CLAIMS as OF_STATES
+from qlib.entanglement.claims import SAYS as SAID_OF_STATES
+from qlib.nas.claims import CLAIMS as OF_BLOCKS
+from qlib.nas.claims import SAYS as SAID_OF_BLOCKS
 from qlib.workbook import claims
+
+TOPICS = {
+    "attention": (OF_ATTENTION, SAID_OF_ATTENTION),
+    "blocks": (OF_BLOCKS, SAID_OF_BLOCKS),
+    "states": (OF_STATES, SAID_OF_STATES),
+}
 
 
 @pytest.mark.parametrize(
@@ -48,3 +60,17 @@ def test_failures_come_first_and_are_counted_in_words():
         "1 not testable here",
         "1 holds",
     ]
+
+
+@pytest.mark.parametrize("verdict", ["holds", "does not hold", "not testable here"])
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_line_at_the_top_says_each_verdict_with_its_value(topic, verdict):
+    stated, says = TOPICS[topic]
+    assert set(says) <= set(stated)
+    said = claims.summary({key: (verdict, f"<{key}>") for key in says}, says)
+    undecided = len(says) * (verdict == "not testable here")
+    assert said.count("undecided whether") == undecided
+    for key, (if_so, if_not, measure) in says.items():
+        assert (if_so in said) == (verdict != "does not hold")
+        assert (if_not in said) == (verdict == "does not hold")
+        assert measure.format(f"<{key}>") in said
