@@ -9,12 +9,16 @@ from qlib.data.images import (
     split_classes,
     stratified_subset,
 )
+from qlib.data.text import Text, characters, load_text
 
 __all__ = [
     "MEAN",
     "STD",
     "Images",
+    "Text",
+    "characters",
     "load_images",
+    "load_text",
     "resize_and_normalise",
     "split_classes",
     "stratified_subset",
