@@ -1,3 +1,6 @@
 """Softmax attention to rounding: materialised, fused, and in half precision."""
 
-BACKENDS = ()
+from qlib.attention.exact.math import MATH
+from qlib.attention.exact.sdpa import SDPA
+
+BACKENDS = (MATH, SDPA)
