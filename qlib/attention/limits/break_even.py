@@ -1,0 +1,148 @@
+"""The length from which a method is faster than exact attention on this machine."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from qlib.attention.attention import quantum_attention
+from qlib.attention.profile import in_turns
+
+
+@dataclass(frozen=True, eq=False)
+class BreakEven:
+    """Where a method overtakes its fastest rival for good.
+
+    Attributes
+    ----------
+    length : float
+        From which it is faster at every longer length that was timed, between two of
+        them by a power law; the shortest one where it is faster throughout; infinite
+        where it is not faster at the longest, so never within what was timed.
+    lengths : (L,) int array
+        Those timed.
+    ratios : (L,) array
+        Its seconds over those of the fastest rival; below 1 it is faster.
+    rivals : tuple of str
+        The fastest rival at each length.
+    """
+
+    length: float
+    lengths: np.ndarray
+    ratios: np.ndarray
+    rivals: tuple
+
+
+def break_even(backend, inputs, *, repeats=5, is_causal=False, **options):
+    """Time a backend against min(naive, SDPA) of the same precision.
+
+    Parameters
+    ----------
+    backend : str
+        See `quantum_attention`.
+    inputs : sequence of (q, k, v)
+        Of rising length; their dtype is the precision.
+    repeats : int
+        Turns of each, of which the least counts.
+    is_causal : bool
+    **options
+        Of the backend, and `generator`.
+
+    Returns
+    -------
+    BreakEven
+
+    Notes
+    -----
+    The naive rival holds the whole matrix of logits, twice.
+    """
+    lengths, ours, rivals = [], [], {"naive": [], "sdpa": []}
+    for q, k, v in inputs:
+        calls = {
+            "ours": lambda q=q, k=k, v=v: quantum_attention(
+                q, k, v, backend=backend, is_causal=is_causal, **options
+            ),
+            "naive": lambda q=q, k=k, v=v: naive(q, k, v, is_causal=is_causal),
+            "sdpa": lambda q=q, k=k, v=v: quantum_attention(
+                q, k, v, backend="sdpa", is_causal=is_causal
+            ),
+        }
+        least = {
+            name: min(times)
+            for name, times in in_turns(calls, repeats, device=q.device).items()
+        }
+        lengths.append(q.shape[-2])
+        ours.append(least["ours"])
+        for name, times in rivals.items():
+            times.append(least[name])
+    return crossing(lengths, ours, rivals)
+
+
+def crossing(lengths, seconds, rivals):
+    """`BreakEven` out of times that were taken.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Rising.
+    seconds : sequence of float
+        Of the method.
+    rivals : dict
+        Name: seconds of a rival at the same lengths.
+
+    Returns
+    -------
+    BreakEven
+
+    Raises
+    ------
+    ValueError
+        If the lengths do not rise, or times are missing or not positive.
+    """
+    lengths, seconds = np.asarray(lengths), np.asarray(seconds, dtype=float)
+    if lengths.size < 1 or (np.diff(lengths) <= 0).any() or lengths[0] < 1:
+        raise ValueError(f"lengths: got {lengths}; allowed: positive and rising")
+    for name, times in {"seconds": seconds, **rivals}.items():
+        times = np.asarray(times, dtype=float)
+        if times.shape != lengths.shape or not (times > 0).all():
+            raise ValueError(f"{name}: got {times}; allowed: {lengths.size}, all > 0")
+    names = list(rivals)
+    table = np.array([rivals[name] for name in names], dtype=float)  # (rival, length)
+    ratios = seconds / table.min(0)
+    fastest = tuple(names[i] for i in table.argmin(0))
+    return BreakEven(last_crossing(lengths, ratios), lengths, ratios, fastest)
+
+
+def last_crossing(lengths, ratios):
+    """Length after which the ratios stay below 1, on straight lines of logarithms."""
+    slower = np.flatnonzero(ratios >= 1)
+    if not slower.size:
+        return float(lengths[0])
+    last = slower[-1]
+    if last == lengths.size - 1:
+        return np.inf
+    here, there = np.log(ratios[last : last + 2])
+    share = here / (here - there)
+    low, high = np.log(lengths[last : last + 2])
+    return float(np.exp(low + share * (high - low)))
+
+
+def naive(q, k, v, *, is_causal=False, scale=None):
+    """Softmax attention as it is written down, every pair formed and kept.
+
+    Parameters
+    ----------
+    q, k, v : (batch, head, length, dim) tensors
+    is_causal : bool
+    scale : float, optional
+        By default d**-0.5.
+
+    Returns
+    -------
+    (batch, head, query, value) tensor
+    """
+    logits = q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        seen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).tril()
+        logits = logits.masked_fill(~seen, -torch.inf)  # (batch, head, query, key)
+    return logits.softmax(-1) @ v

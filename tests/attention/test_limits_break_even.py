@@ -1,0 +1,66 @@
+"""Where one power law of seconds crosses another."""
+
+import numpy as np
+import pytest
+import torch
+
+from qlib.attention.attention import quantum_attention
+from qlib.attention.limits import break_even, crossing
+from qlib.attention.limits.break_even import naive
+
+LENGTHS = np.array([128, 512, 2048, 8192])
+
+
+def test_power_laws_cross_where_they_are_equal():
+    """a n against b n²: n = a / b, whatever the lengths timed."""
+    found = crossing(LENGTHS, 3e-6 * LENGTHS, {"naive": 2e-9 * LENGTHS**2})
+    assert found.length == pytest.approx(1500)
+    np.testing.assert_allclose(found.ratios, 1500 / LENGTHS)
+
+
+def test_the_fastest_rival_counts_at_every_length():
+    rivals = {"naive": [1.0, 2.0, 9.0, 99.0], "sdpa": [2.0, 1.0, 8.0, 9.0]}
+    found = crossing(LENGTHS, [4.0, 4.0, 4.0, 18.0], rivals)
+    np.testing.assert_allclose(found.ratios, [4, 4, 0.5, 2])
+    assert found.rivals == ("naive", "sdpa", "sdpa", "sdpa")
+
+
+def test_a_lead_that_is_lost_again_does_not_count():
+    rival = {"naive": np.ones(4)}
+    assert crossing(LENGTHS, [2, 0.5, 2, 0.5], rival).length == pytest.approx(4096)
+    assert crossing(LENGTHS, [0.5, 0.5, 0.5, 1.0], rival).length == np.inf
+
+
+def test_faster_throughout_is_faster_from_the_shortest():
+    assert crossing(LENGTHS, [0.5] * 4, {"naive": [1] * 4}).length == 128
+    assert crossing([7], [2.0], {"naive": [1.0]}).length == np.inf
+
+
+@pytest.mark.parametrize(
+    ("lengths", "seconds", "rival", "named"),
+    [
+        ([2, 1], [1, 1], [1, 1], "lengths"),
+        ([], [], [], "lengths"),
+        ([1, 2], [1], [1, 1], "seconds"),
+        ([1, 2], [1, 1], [1, 0], "naive"),
+        ([1, 2], [1, np.nan], [1, 1], "seconds"),
+    ],
+)
+def test_times_that_are_none_are_refused(lengths, seconds, rival, named):
+    with pytest.raises(ValueError, match=named):
+        crossing(lengths, seconds, {"naive": rival})
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_the_naive_rival_is_softmax_attention(is_causal):
+    q, k, v = torch.randn(3, 2, 2, 9, 4, generator=torch.Generator().manual_seed(0))
+    exact = quantum_attention(q, k, v, backend="math", is_causal=is_causal).output
+    torch.testing.assert_close(naive(q, k, v, is_causal=is_causal), exact)
+
+
+def test_every_length_is_timed_against_both_rivals():
+    inputs = [torch.ones(3, 1, 1, n, 4) for n in (4, 8)]
+    found = break_even("math", inputs, repeats=1, is_causal=True)
+    assert found.lengths.tolist() == [4, 8]
+    assert (found.ratios > 0).all()
+    assert set(found.rivals) <= {"naive", "sdpa"}
