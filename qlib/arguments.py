@@ -1,8 +1,7 @@
 """Checks of single arguments, shared by all topics."""
 
+import math
 import operator
-
-import numpy as np
 
 
 def positive_integer(name, value):
@@ -34,11 +33,11 @@ def number_between(name, value, low, high, *, open_low=False):
     try:
         number = float(value)
     except (TypeError, ValueError):
-        number = np.nan
+        number = math.nan
     above = number > low if open_low else number >= low
-    if not (np.isfinite(number) and above and number <= high):
+    if not (math.isfinite(number) and above and number <= high):
         left = "(" if open_low else "["
-        right = ")" if high == np.inf else "]"
+        right = ")" if high == math.inf else "]"
         raise ValueError(f"{name}: got {value!r}; allowed: {left}{low}, {high}{right}")
     return number
 
