@@ -21,6 +21,7 @@ from qlib.arguments import positive_integer
 from qlib.attention.attention import quantum_attention
 
 LEAST_TURN = 2e-3  # seconds; shorter calls are made several times a turn
+SLOW = 0.1  # seconds of a first call, above which the next is long enough too
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +93,8 @@ def profiles(calls, repeats, *, device="cpu"):
     """
     repeats = positive_integer("repeats", repeats)
     device = torch.device(device)
-    peaks = {name: peak_bytes(call, device) for name, call in calls.items()}
     every = in_turns(calls, repeats, device=device)
+    peaks = {name: peak_bytes(call, device) for name, call in calls.items()}
     clock = "cpu" if counts_cpu_time(device) else "wall"
     return {
         name: Profile(min(every[name]), every[name], peaks[name], clock)
@@ -128,8 +129,9 @@ def in_turns(calls, repeats, *, device="cpu"):
 
 def calls_a_turn(call, device):
     """Power of two with which a turn lasts `LEAST_TURN`, found after a first call."""
-    seconds(call, 1, device)
     count = 1
+    if seconds(call, count, device) > SLOW:
+        return count
     while count * seconds(call, count, device) < LEAST_TURN:
         count *= 2
     return count
@@ -180,7 +182,7 @@ def peak_bytes(call, device="cpu"):
     Parameters
     ----------
     call : callable
-        Without arguments. What it returns is held until the count is made.
+        Without arguments. What it makes once and keeps counts the first time.
     device : str or torch.device
 
     Returns
@@ -193,7 +195,6 @@ def peak_bytes(call, device="cpu"):
     a second to start and writes to the terminal.
     """
     device = torch.device(device)
-    call()  # buffers that are made once
     with without_collection():
         if device.type == "cuda":
             return cuda_peak(call, device)

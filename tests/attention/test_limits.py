@@ -225,7 +225,7 @@ def test_a_degree_that_is_not_enough_is_infinite():
 
 
 def test_gaussian_512_needs_degree_4_and_some_19_000_samples():
-    """C(68, 4) = 814 385; Σ_j a_ij² = e / n, so (1 - e/n) / (error² e/n), about n/e·100."""
+    """C(68, 4) = 814 385; Σ_j a_ij² = e / n, so S_min is n / (e error²) nearly."""
     q, k, v = gaussian(1, 1, 512, 512, 64, 64, seed=1)
     assert polynomial_features(q, k, v, highest=5).features.item() == 814385
     assert least_samples(q, k, v).importance.item() == pytest.approx(
@@ -284,6 +284,6 @@ def test_bad_tensors_are_refused_by_name(limit):
 
 
 def test_logits_beyond_every_polynomial_are_refused():
+    q, k, v = one_hot(4)
     with pytest.raises(ValueError, match="q: got logits that span"):
-        q, k, v = one_hot(4)
         polynomial_features(2 * q, k, v)
