@@ -36,14 +36,19 @@ def test_output_is_the_softmax_of_the_logits(encoding):
     torch.testing.assert_close(result.output, weights @ v)
 
 
-@pytest.mark.parametrize("queries", [5, 40])
-def test_chunks_of_queries_change_nothing(encoding, monkeypatch, queries):
-    q, k, v = qkv(queries)
-    whole = attend(q, k, v, encoding, is_causal=True, need_weights=True)
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(("queries", "keys"), [(40, 24), (24, 40)])
+def test_chunks_of_queries_change_nothing(encoding, monkeypatch, queries, keys, causal):
+    q, k, v = qkv(queries, keys)
+    bias = torch.randn(2, queries, keys, generator=torch.Generator()).double()
+    settings = {"is_causal": causal, "attn_mask": bias, "need_weights": True}
+    whole = attend(q, k, v, encoding, **settings)
     monkeypatch.setattr("qlib.attention.encoding.attend.TILE", 1)
-    parts = attend(q, k, v, encoding, is_causal=True, need_weights=True)
+    parts = attend(q, k, v, encoding, **settings)
     torch.testing.assert_close(parts.output, whole.output)
     torch.testing.assert_close(parts.weights, whole.weights)
+    assert whole.info.keys_touched == (min(queries, keys) if causal else keys)
+    assert (parts.info.keys_touched < whole.info.keys_touched) == causal
 
 
 def test_masks_exclude_and_bias_as_in_softmax_attention(encoding):
@@ -132,6 +137,14 @@ def test_dropout_repeats_by_seed_and_is_right_in_the_mean(encoding):
     assert ((first.sum(-1) - 1).abs() < 5 * error).all()
     kept = first != 0
     torch.testing.assert_close(first[kept], full[kept] / 0.7)
+
+
+def test_a_half_precision_encoding_computes_in_single_precision(encoding):
+    q, k, v = qkv(dtype=torch.bfloat16)
+    wide = attend(q, k, v, encoding, need_weights=True).weights
+    half = attend(q, k, v, encoding.to(torch.bfloat16), need_weights=True)
+    assert half.info.dtype == torch.float32
+    torch.testing.assert_close(half.weights, wide, atol=2e-3, rtol=2e-2)
 
 
 @pytest.mark.parametrize("name", ENCODINGS)

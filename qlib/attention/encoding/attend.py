@@ -1,12 +1,13 @@
 """Softmax attention over the kernel of encoded queries and keys."""
 
 import torch
+from torch.nn.functional import pad
 
 from qlib.attention.backend import ANY_MASK, AttentionResult, Backend, Info
 from qlib.attention.encoding.encoding import ENCODINGS, Encoding, make_encoding
 from qlib.attention.exact.math import dropped, open_rows, query_chunks
 
-TILE = 2**21  # logits at a time: 8 MiB in float32
+TILE = 2**19  # logits at a time: 2 MiB in float32, fastest at 2048 keys
 
 
 def attend(
@@ -27,7 +28,8 @@ def attend(
     ----------
     q, k, v, mask, scale, dropout_p, generator, need_weights
         See `qlib.attention.exact.math.attend`. Without weights and gradients no more
-        than about `TILE` logits are held.
+        than about `TILE` logits are held; under causality the keys after a chunk of
+        queries cost nothing.
     encoding : Encoding or {"amplitude", "multiscale", "iqp"}
         An instance is trained by whoever holds its parameters. A name is that
         encoding at its start, one for all heads, which nothing trains.
@@ -41,27 +43,31 @@ def attend(
     encoding = encoding_for(encoding, q)
     bra, ket = encoding.states(q), encoding.states(k)
     values = v.to(bra.real.dtype)
-    outputs, kept = [], []
-    for start, stop in query_chunks(q, k.shape[2], TILE):
-        kernel = encoding.kernel(bra[:, :, start:stop], ket)
-        logits = encoding.scaled(kernel, scale=scale)  # (batch, head, rows, key)
-        weights = dropped(softmax(logits, mask, start, stop), dropout_p, generator)
-        outputs.append((weights @ values).to(q.dtype))  # (batch, head, rows, value)
+    length = k.shape[2]
+    outputs, kept, formed = [], [], 0
+    for start, stop in query_chunks(q, length, TILE):
+        end = min(stop, length) if mask.is_causal else length
+        kernel = encoding.kernel(bra[:, :, start:stop], ket[:, :, :end])
+        logits = encoding.scaled(kernel, scale=scale)  # (batch, head, rows, end)
+        tile, blind = open_rows(mask, start, stop, length, like=logits)
+        weights = dropped(softmax(logits, tile, blind), dropout_p, generator)
+        output = weights @ values[:, :, :end]  # (batch, head, rows, value)
+        outputs.append(output.to(q.dtype))
+        formed += (stop - start) * end
         if need_weights:
-            kept.append(weights.to(q.dtype))
-    keys = float(k.shape[2])
+            kept.append(pad(weights, (0, length - end)).to(q.dtype))
+    keys = formed / q.shape[2]
     name = type(encoding.feature_map).__name__
     info = Info("encoded", f"{name} kernel, softmax", values.dtype, keys, keys)
     weights = torch.cat(kept, 2) if need_weights else None
     return AttentionResult(torch.cat(outputs, 2), weights, info)
 
 
-def softmax(logits, mask, start, stop):
+def softmax(logits, tile, blind):
     """Weights of a chunk of queries; 0, with gradient 0, where a row sees no key."""
-    tile, blind = open_rows(mask, start, stop, logits.shape[-1], like=logits)
     if tile is None:
         return logits.softmax(-1)
-    weights = (logits + tile).softmax(-1)
+    weights = (logits + tile[..., : logits.shape[-1]]).softmax(-1)
     return weights if blind is None else weights.masked_fill(blind, 0)
 
 
@@ -95,6 +101,6 @@ ENCODED = Backend(
     masks=ANY_MASK,
     dropout=True,
     differentiable=True,
-    cost="2 n² (s + d), twice the first for IQP, with s real numbers in a state",
+    cost="2 n² (s + d) with s real numbers in a state, 2 n² (2 s + d) for IQP",
     says="softmax over the kernel of encoded queries and keys",
 )

@@ -77,7 +77,7 @@ class Encoding(nn.Module):
         (batch, head, query, key) tensor
         """
         scale = self.dim**-0.5 if scale is None else scale
-        return kernel * (scale * self.dim * self.log_sharpness.exp()).to(kernel.dtype)
+        return kernel * (scale * self.dim * self.log_sharpness.to(kernel.dtype).exp())
 
     def logits(self, q, k, *, scale=None):
         """Logits of queries and keys.
