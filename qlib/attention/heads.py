@@ -101,7 +101,8 @@ def head_groups(backend, options, heads):
     TypeError, ValueError
         For an unknown backend or option, and where the numbers do not fit.
     """
-    names = [backend] * heads if isinstance(backend, str) else list(backend)
+    several = isinstance(backend, list | tuple)
+    names = list(backend) if several else [backend] * heads
     check_number("backend", names, heads)
     known = {name: known_backend(name) for name in names}
     shared = isinstance(options, Mapping)
@@ -110,10 +111,10 @@ def head_groups(backend, options, heads):
     check_number("backend_options", settings, heads)
     groups = []
     for head, (name, setting) in enumerate(zip(names, settings, strict=True)):
-        check_options(setting, known[name])
         same = (group for group in groups if group[1:] == (name, setting))
         found = next(same, None)
         if found is None:
+            check_options(setting, known[name])
             groups.append(([head], name, dict(setting)))
         else:
             found[0].append(head)
@@ -147,6 +148,8 @@ def check_options_type(options, shared):
 
 def shared_options(options, names, known):
     """Of one dict, for each head those options that its backend takes."""
+    if not options:
+        return [{}] * len(names)
     taken = {name: options_of(each) for name, each in known.items()}
     every = [option for each in taken.values() for option in each]
     for option, value in options.items():
