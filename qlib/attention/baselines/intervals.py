@@ -63,6 +63,32 @@ class Tiles:
     place: torch.Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Round:
+    """Attention of one round before its division.
+
+    Attributes
+    ----------
+    sums : (group x query, value dim) tensor
+        Of the values, weighted.
+    total : (group x query, 1) tensor
+        Of the weights.
+    top : (group x query, 1) tensor
+        Sums and total are to be multiplied by 2 to this; -inf where nothing is seen.
+    weights : list of (queries, keys, weights)
+        (tile, row), (tile, column) and (tile, row, column) tensors; empty unless asked
+        for.
+    touched : int
+        Pairs seen.
+    """
+
+    sums: torch.Tensor
+    total: torch.Tensor
+    top: torch.Tensor
+    weights: list
+    touched: int
+
+
 def make_tiles(sets):
     """Tiles of `Intervals`; O(group (query log query + key)) operations.
 
@@ -98,8 +124,8 @@ def make_tiles(sets):
     )
 
 
-def seen_pairs(tiles, part, sets, earlier):
-    """Pairs that the round sees and no earlier one has seen.
+def hidden_pairs(tiles, part, sets, earlier):
+    """Pairs that the round does not see, or that an earlier one has seen.
 
     Parameters
     ----------
@@ -113,18 +139,20 @@ def seen_pairs(tiles, part, sets, earlier):
     -------
     (tile, row, column) bool tensor
     """
-    queries, keys = tiles.queries[part], tiles.keys[part]
-    seen = _inside(tiles.slots[part], sets, queries)
+    queries, keys = tiles.queries[part].flatten(), tiles.keys[part].flatten()
+    slots = tiles.slots[part].to(sets.slot.dtype)[:, None]
+
+    def edges(other):
+        both = (other.first, other.last)
+        return (x.flatten()[queries].view(-1, ROWS, 1) for x in both)
+
+    first, last = edges(sets)
+    hidden = (slots < first) | (slots >= last) | ~tiles.filled[part][:, :, None]
     for other in earlier:
-        seen &= ~_inside(other.slot.flatten()[keys], other, queries)
-    return seen & tiles.filled[part][:, :, None]
-
-
-def _inside(slots, sets, queries):
-    first = sets.first.flatten()[queries][:, :, None]
-    last = sets.last.flatten()[queries][:, :, None]
-    slots = slots[:, None]
-    return (slots >= first) & (slots < last)
+        slots = other.slot.flatten()[keys].view(-1, 1, sets.span)
+        first, last = edges(other)
+        hidden |= (slots >= first) & (slots < last)
+    return hidden
 
 
 def attend_round(q, k, v, sets, earlier, *, need_weights):
@@ -141,30 +169,34 @@ def attend_round(q, k, v, sets, earlier, *, need_weights):
 
     Returns
     -------
-    sums : (group x query, value dim + 2) tensor
-        Weighted sum of values, total of the weights, and the power of two, in bits,
-        that both are to be multiplied by (-inf where nothing is seen).
-    weights : list of (queries, keys, weights), or None
-        (tile, row), (tile, column) and (tile, row, column) tensors.
-    touched : int
-        Pairs seen.
+    Round
     """
     tiles = make_tiles(sets)
     count = max(1, LOGITS // (ROWS * sets.span))
-    sums, kept, touched = [], [], 0
+    sums, totals, tops, kept, touched = [], [], [], [], 0
     for start in range(0, len(tiles.queries), count):
         part = slice(start, start + count)
         queries, keys = tiles.queries[part], tiles.keys[part]
-        seen = seen_pairs(tiles, part, sets, earlier)
-        logits = q[queries] @ k[keys].mT  # (tile, row, column)
-        weights, top = unnormalised(logits.masked_fill(~seen, -torch.inf))
+        hidden = hidden_pairs(tiles, part, sets, earlier)
+        logits = rows_of(q, queries) @ rows_of(k, keys).mT  # (tile, row, column)
+        weights, top = unnormalised(logits.masked_fill(hidden, -torch.inf))
         total = weights.sum(-1, keepdim=True)
-        top = top.masked_fill(total == 0.0, -torch.inf)
-        sums.append(torch.cat((weights @ v[keys], total, top), dim=-1))
-        touched += int(seen.sum())
+        sums.append(weights @ rows_of(v, keys))  # (tile, row, value dim)
+        totals.append(total)
+        tops.append(top.masked_fill(total == 0.0, -torch.inf))
+        touched += hidden.numel() - int(hidden.count_nonzero())
         if need_weights:
             kept.append((queries, keys, weights))
-    return torch.cat(sums).flatten(0, 1)[tiles.place], kept, touched
+    by_query = (
+        torch.cat(each).flatten(0, 1).index_select(0, tiles.place)
+        for each in (sums, totals, tops)
+    )
+    return Round(*by_query, kept, touched)
+
+
+def rows_of(x, where):
+    """Rows of `x`, a matrix, at a matrix of places."""
+    return x.index_select(0, where.flatten()).unflatten(0, where.shape)
 
 
 def merge(rounds):
@@ -172,18 +204,18 @@ def merge(rounds):
 
     Parameters
     ----------
-    rounds : (round, query, value dim + 2) tensor
-        As `attend_round` gives them.
+    rounds : list of Round
 
     Returns
     -------
-    output : (query, value dim) tensor
-    factor : (round, query, 1) tensor
+    output : (group x query, value dim) tensor
+    factors : (round, group x query, 1) tensor
         Of each round's unnormalised weights.
     """
-    top = rounds[..., -1:].detach()
-    largest = top.amax(0)
-    share = torch.exp2(top - torch.where(largest == -torch.inf, 0.0, largest))
-    total = (rounds[..., -2:-1] * share).sum(0)  # (query, 1)
-    factor = divided(share, total)
-    return (rounds[..., :-2] * factor).sum(0), factor
+    tops = torch.stack([each.top for each in rounds])  # (round, query, 1)
+    largest = tops.amax(0)
+    shares = torch.exp2(tops - torch.where(largest == -torch.inf, 0.0, largest))
+    totals = torch.stack([each.total for each in rounds])
+    factors = divided(shares, (totals * shares).sum(0))
+    pairs = zip(rounds, factors, strict=True)
+    return sum(each.sums * factor for each, factor in pairs), factors

@@ -58,7 +58,7 @@ def attend(
         another number of columns than keys.
     """
     rank = min(positive_integer("rank", rank), k.shape[2])
-    dtype = accumulation_dtype(q)
+    dtype = accumulation_dtype(q.dtype)
     keys, values = (without_padding(x.to(dtype), mask) for x in (k, v))
     rows = _projection(projection, rank, mask, keys, generator)
     short, there = rows(keys)  # (batch, head, row, dim)

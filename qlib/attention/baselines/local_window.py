@@ -38,7 +38,7 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights, window=2
         If `window` is not a positive integer.
     """
     positive_integer("window", window)
-    dtype = accumulation_dtype(q)
+    dtype = accumulation_dtype(q.dtype)
     queries, keys, values = q.to(dtype) * (scale * BITS), k.to(dtype), v.to(dtype)
     ahead = 0 if mask.is_causal else window
     outputs, weights, touched = [], [], 0

@@ -84,7 +84,7 @@ def attend(
     """
     positive_integer("landmarks", landmarks)
     positive_integer("iterations", iterations)
-    dtype = accumulation_dtype(q)
+    dtype = accumulation_dtype(q.dtype)
     queries = q.to(dtype) * (scale * BITS)
     keys, values = (without_padding(x.to(dtype), mask) for x in (k, v))
     few_queries, _ = segment_means(queries, min(landmarks, q.shape[2]))

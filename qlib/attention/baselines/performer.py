@@ -71,7 +71,7 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights, features
     """
     if positive_integer("features", features) % 2:
         raise ValueError(f"features: got {features}; allowed: an even integer")
-    dtype = accumulation_dtype(q)
+    dtype = accumulation_dtype(q.dtype)
     root = abs(scale) ** 0.5
     sign = -1.0 if scale < 0 else 1.0
     keys = without_padding(k.to(dtype), mask) * root
