@@ -145,6 +145,8 @@ def check_generator(generator, q):
 
 def check_options(options, backend):
     """Refuse options that a backend does not take, with the nearest that it does."""
+    if not options:
+        return
     known = options_of(backend)
     for name, value in options.items():
         if name not in known:

@@ -4,7 +4,7 @@ import torch
 
 from qlib.attention.mask import Mask
 
-PILOTS = 32  # keys; on a language model 16 leave 4 % more error, 64 gain 3 %
+PILOTS = 16  # keys; 32 leave 5 % less error on a language model at twice the cost
 
 
 def pilot_level(q, k, mask):
@@ -27,20 +27,21 @@ def pilot_level(q, k, mask):
         Without gradient; 0 where a query sees none of those keys.
     """
     q, k = q.detach(), k.detach()
-    places = torch.arange(0, k.shape[2], -(-k.shape[2] // PILOTS), device=q.device)
-    logits = q @ k[:, :, places].transpose(2, 3)  # (batch, head, query, pilot)
-    tile = at_keys(mask, places).full(q.shape[2], len(places), like=logits)
+    step = -(-k.shape[2] // PILOTS)
+    logits = k[:, :, ::step] @ q.transpose(2, 3)  # (batch, head, pilot, query)
+    tile = at_keys(mask, step).full(q.shape[2], logits.shape[2], like=logits)
     if tile is not None:
-        logits = logits + tile
+        logits += tile.transpose(2, 3)
     if mask.is_causal:
-        later = places > torch.arange(q.shape[2], device=q.device)[:, None]
-        logits = logits.masked_fill(later, -torch.inf)
-    level = logits.amax(-1, keepdim=True)
-    return level.masked_fill(level == -torch.inf, 0)
+        places = torch.arange(0, k.shape[2], step, device=q.device)[:, None]
+        later = places > torch.arange(q.shape[2], device=q.device)
+        logits.masked_fill_(later, -torch.inf)
+    level = logits.amax(2)[..., None]  # (batch, head, query, 1)
+    return level.masked_fill_(level == -torch.inf, 0)
 
 
-def at_keys(mask, places):
-    """Padding and general part of a mask at some keys."""
-    keys = None if mask.keys is None else mask.keys[:, places]
-    general = None if mask.general is None else mask.general.detach()[..., places]
+def at_keys(mask, step):
+    """Padding and general part of a mask at every `step`-th key."""
+    keys = None if mask.keys is None else mask.keys[:, ::step]
+    general = None if mask.general is None else mask.general.detach()[..., ::step]
     return Mask(False, keys, general)

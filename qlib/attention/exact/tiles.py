@@ -1,5 +1,6 @@
 """Attention as product, softmax, product on tiles of logits that stay in cache."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -12,6 +13,33 @@ from qlib.attention.mask import Mask
 
 ROWS = 256  # queries in a tile: fewer slow the products, more waste causal tiles
 TILE = 2**19  # logits in a tile: 1 MiB in bfloat16
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """What all tiles use in turn.
+
+    Attributes
+    ----------
+    logits, weights : 1-D tensors or None
+        Room for those of one tile; None where gradients keep every tile.
+    square : (rows, rows) tensor
+        0 where key <= query, else -inf, both counted from the same place.
+    """
+
+    logits: torch.Tensor | None
+    weights: torch.Tensor | None
+    square: torch.Tensor
+
+    def views(self, pairs, rows, seen):
+        """Logits and weights of a tile as (pairs, rows, seen), or None and None."""
+        if self.logits is None:
+            return None, None
+        size = pairs * rows * seen
+        return (
+            self.logits[:size].view(pairs, rows, seen),
+            self.weights[:size].view(pairs, rows, seen),
+        )
 
 
 def tiled(q, k, v, mask, half, *, scale, dropout_p, generator, need_weights):
@@ -39,13 +67,13 @@ def tiled(q, k, v, mask, half, *, scale, dropout_p, generator, need_weights):
     left = torch.cat((left, -level), -1)  # (batch, head, query, d + 1)
     right = torch.cat((right, torch.ones_like(right[..., :1])), -1)
     values = v.to(half).contiguous()
-    room = None if graded(left, right, values, mask.general) else tile_room(q, k, half)
+    space = make_space(left, right, graded(left, right, values, mask.general))
     drop = partial(dropped, p=dropout_p, generator=generator)
     outputs, kept = [], []
     for lot in lots(q.shape, k.shape[2]):
         sides = (each[lot] for each in (left, right, values))
         output, weights = lot_attention(
-            *sides, of_lot(mask, lot), drop, room, need_weights
+            *sides, of_lot(mask, lot), drop, space, need_weights
         )
         outputs.append(output.to(q.dtype).flatten(0, 1))
         kept.append(weights.to(q.dtype).flatten(0, 1) if need_weights else None)
@@ -77,13 +105,16 @@ def lots(shape, key_length):
     ]
 
 
-def tile_room(q, k, half):
-    """Space for the logits and the weights of one tile, used again by the next."""
-    batch, heads, queries, _ = q.shape
-    rows, keys = min(ROWS, queries), k.shape[2]
-    size = max(TILE, rows * keys)
-    size = min(size, batch * heads * rows * keys)
-    return torch.empty((2, size), dtype=half, device=q.device)
+def make_space(left, right, graded):
+    """A `Space` for the tiles of these tensors."""
+    batch, heads, queries, _ = left.shape
+    rows, keys = min(ROWS, queries), right.shape[2]
+    size = min(max(TILE, rows * keys), batch * heads * rows * keys)
+    square = torch.full((rows, rows), -torch.inf, dtype=left.dtype, device=left.device)
+    square.triu_(1)
+    if graded:
+        return Space(None, None, square)
+    return Space(left.new_empty(size), left.new_empty(size), square)
 
 
 def of_lot(mask, lot):
@@ -98,12 +129,12 @@ def of_lot(mask, lot):
     return Mask(mask.is_causal, keys, general)
 
 
-def lot_attention(left, right, values, mask, drop, room, need_weights):
+def lot_attention(left, right, values, mask, drop, space, need_weights):
     """Output and, where asked for, weights of some heads, a tile at a time."""
     key_length = right.shape[2]
     outputs, kept = [], []
     for start in range(0, left.shape[2], ROWS):
-        weights, blind = tile_weights(left, right, mask, start, room)
+        weights, blind = tile_weights(left, right, mask, start, space)
         weights = drop(weights).to(values.dtype)  # (batch, head, rows, seen)
         seen = weights.shape[3]
         output = torch.bmm(
@@ -116,41 +147,25 @@ def lot_attention(left, right, values, mask, drop, room, need_weights):
     return torch.cat(outputs, 2), torch.cat(kept, 2) if need_weights else None
 
 
-def tile_weights(left, right, mask, start, room):
+def tile_weights(left, right, mask, start, space):
     """Softmax weights of `ROWS` queries from `start` on, and which rows are blind."""
     queries, key_length = left.shape[2], right.shape[2]
     stop = min(start + ROWS, queries)
     seen = min(stop, key_length) if mask.is_causal else key_length
-    shape = (*left.shape[:2], stop - start, seen)
-    logits, weights = (None, None) if room is None else in_room(room, shape)
-    logits = torch.bmm(
-        left[:, :, start:stop].flatten(0, 1),
-        right[:, :, :seen].flatten(0, 1).transpose(1, 2),
-        out=logits,
-    ).unflatten(0, left.shape[:2])  # (batch, head, rows, seen)
+    queried = left[:, :, start:stop].flatten(0, 1)
+    keyed = right[:, :, :seen].flatten(0, 1).transpose(1, 2)
+    logits, weights = space.views(len(queried), stop - start, seen)
+    logits = torch.bmm(queried, keyed, out=logits)  # (pairs, rows, seen)
     blind = None
     if mask.kinds == {"causal"}:
-        square = logits[..., start:]
-        square += causal_square(square)
+        corner = logits[..., start:]
+        corner += space.square[: corner.shape[1], : corner.shape[2]]
     elif mask.kinds:
         wide = left if mask.general is None else left.float()
         tile, blind = open_rows(mask, start, stop, key_length, like=wide)
-        logits += tile[..., :seen]
-    return torch.softmax(logits, -1, out=weights), blind
-
-
-def in_room(room, shape):
-    """Views of both halves of `room`: (pairs, rows, seen) and `shape`."""
-    batch, heads, rows, seen = shape
-    size = batch * heads * rows * seen
-    return room[0, :size].view(-1, rows, seen), room[1, :size].view(shape)
-
-
-def causal_square(like):
-    """0 where key <= query, else -inf, both counted from the same place."""
-    rows, keys = like.shape[-2:]
-    shut = torch.full((rows, keys), -torch.inf, dtype=like.dtype, device=like.device)
-    return shut.triu_(1)
+        logits.unflatten(0, left.shape[:2]).add_(tile[..., :seen])
+    weights = torch.softmax(logits, -1, out=weights)
+    return weights.unflatten(0, left.shape[:2]), blind
 
 
 def formed_keys(mask, query_length, key_length):
