@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
+from qlib.attention.module import replace_attention
+
 
 def sinusoids(positions, width):
     """Fixed position codes of Vaswani et al. (2017), any position, no table.
@@ -32,7 +34,8 @@ class LanguageModel(nn.Module):
     """Pre-norm transformer decoder over bytes with fixed position codes.
 
     A causal convolution mixes each byte with those just before it, so that attention
-    is left to what is further away.
+    is left to what is further away. Attention is that of `QuantumMultiheadAttention`,
+    exact until `set_backend` changes it; no mask of (length, length) is built.
 
     Parameters
     ----------
@@ -63,6 +66,7 @@ class LanguageModel(nn.Module):
             for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
+        replace_attention(self)
 
     def forward(self, tokens, *, first_position=0):
         """Logits of the next byte at every position.
@@ -79,12 +83,11 @@ class LanguageModel(nn.Module):
         """
         length = tokens.shape[1]
         places = first_position + torch.arange(length, device=tokens.device)
-        embedded = self.embedding(tokens) * self.width**0.5
+        embedded = self.embedding(tokens.long()) * self.width**0.5
         padded = pad(embedded.transpose(1, 2), (self.mixing.kernel_size[0] - 1, 0))
         x = self.mixing(padded).transpose(1, 2) + sinusoids(places, self.width)
-        later = nn.Transformer.generate_square_subsequent_mask(length, tokens.device)
         for block in self.blocks:
-            x = block(x, src_mask=later, is_causal=True)
+            x = block(x, is_causal=True)
         return self.norm(x) @ self.embedding.weight.T
 
 
