@@ -140,7 +140,7 @@ batch_first, device, dtype
         weights : (batch, query, key) or (batch, head, query, key) tensor, or None
             Without the first axis if unbatched.
         """
-        if query.is_nested or key.is_nested or value.is_nested:
+        if any(getattr(each, "is_nested", False) for each in (query, key, value)):
             return self.forward_nested(
                 query,
                 key,

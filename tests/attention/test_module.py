@@ -57,16 +57,20 @@ def masks(batched, queries=QUERIES, keys=KEYS, seed=2):
     bias = torch.randn(
         batch * HEADS, queries, keys, generator=generator, dtype=torch.float64
     )
-    attn_masks = (None, pairs[0], pairs, bias[0], bias.masked_fill(pairs, -torch.inf))
-    paddings = (None, places, floats(places), floats(places) + 0.3)
-    for attn_mask, padding in itertools.product(attn_masks, paddings):
-        if None in (attn_mask, padding) or attn_mask.dtype == padding.dtype:
-            yield {"attn_mask": attn_mask, "key_padding_mask": padding}
+    bias = bias.masked_fill(pairs, -torch.inf)
+    for attn_mask, padding in (
+        (None, None),
+        (None, places),
+        (None, floats(places) + 0.3),
+        (pairs[0], None),
+        (pairs, places),
+        (bias[0], floats(places)),
+        (bias, None),
+    ):
+        yield {"attn_mask": attn_mask, "key_padding_mask": padding}
     later = torch.ones(queries, keys, dtype=torch.bool).triu(1)
-    for mask in (later, floats(later)):
-        same = places if mask.dtype == torch.bool else floats(places)
-        yield {"attn_mask": mask, "is_causal": True}
-        yield {"attn_mask": mask, "is_causal": True, "key_padding_mask": same}
+    yield {"attn_mask": floats(later), "is_causal": True}
+    yield {"attn_mask": later, "is_causal": True, "key_padding_mask": places}
 
 
 def floats(mask):
