@@ -7,10 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from qlib.attention.evaluation import bits_per_character, windows_of
-from qlib.attention.language_model import LanguageModel, nats, sinusoids
+from qlib.attention.language import (
+    FULL,
+    QUICK,
+    LanguageModel,
+    Stage,
+    bits_per_character,
+    nats,
+    pretrain,
+    sinusoids,
+    windows_of,
+)
 from qlib.attention.module import QuantumMultiheadAttention
-from qlib.attention.pretraining import FULL, QUICK, Stage, pretrain
 from qlib.data import characters
 
 TINY = (Stage(16, 4, 6), Stage(24, 1, 2))

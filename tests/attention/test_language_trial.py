@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from qlib.attention.evaluation import bits_per_character, windows_of
-from qlib.attention.language_model import LanguageModel
+from qlib.attention.language import LanguageModel, bits_per_character, windows_of
 from qlib.attention.module import set_backend
 from qlib.attention.trials.language import captured, swapped_losses
 from qlib.attention.trials.pareto import Configuration

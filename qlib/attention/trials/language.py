@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from qlib import intervals
 from qlib.attention.analysis.maps import projections
-from qlib.attention.evaluation import bits_per_character
+from qlib.attention.language import bits_per_character
 from qlib.attention.module import set_backend
 from qlib.attention.trials.inputs import Inputs, reference, root_mean_square
 from qlib.attention.trials.pareto import judge
@@ -62,6 +63,22 @@ class Losses:
         """Root mean square over heads of the relative error."""
         return float(root_mean_square(self.errors[self.names.index(name)]))
 
+    def rank_correlation(self):
+        """Spearman's correlation of error and excess bits, over configurations."""
+        errors = [self.error(name) for name in self.names]
+        return float(spearmanr(errors, self.bits.mean(1)).statistic)
+
+    def rows(self):
+        """What a record holds: (metric, value, labels)."""
+        place = {"length": self.length}
+        yield "exact bits per character", float(self.exact_bits.mean()), place
+        for name in self.names:
+            labels = place | {"attention": name}
+            bits, excess = self.mean(name), self.excess(name)
+            yield "bits per character", bits.value, labels
+            yield "bits per character above exact", excess.value, labels
+            yield "error of the first window", self.error(name), labels
+
 
 def captured(model, tokens, *, name="language model"):
     """Queries, keys and values of every layer of a model while it reads a window.
@@ -89,7 +106,7 @@ def swapped_losses(model, windows, configurations, *, seed=0):
     model : LanguageModel
         Left as it is.
     windows : (count, length + 1) uint8 tensor
-        Of `qlib.attention.evaluation.windows_of`; two or more.
+        Of `qlib.attention.language.windows_of`; two or more.
     configurations : sequence of `qlib.attention.trials.pareto.Configuration`
         Causal-capable. The model stays in its own dtype.
     seed : int

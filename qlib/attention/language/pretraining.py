@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from qlib.arguments import number_between, positive_integer
-from qlib.attention.language_model import LanguageModel, nats
+from qlib.attention.language.model import LanguageModel, nats
 
 POSITIONS = 8192  # windows start anywhere before, so that all positions are trained
 DECAY = 0.6  # share of the steps, the last, in which the rates fall to 0

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from qlib.arguments import positive_integer
-from qlib.attention.language_model import nats
+from qlib.attention.language.model import nats
 from qlib.data.text import characters
 
 
