@@ -40,6 +40,43 @@ def fitted_counts(scores, samples):
     return (scores / threshold.clamp(min=tiny)).clamp(max=1)
 
 
+def least_samples(weights, allowed):
+    """Sum of `fitted_counts` at which Σ_j a_j² (1 - m_j) / m_j falls to `allowed`.
+
+    That sum is the squared error of the design for values of spread 1. In terms of
+    the threshold t it is Σ_j a_j (t - a_j)₊, convex and linear by pieces, and
+    Newton's method ends after finitely many steps. The first step is 1 / samples =
+    allowed + 1 / participation, the participation being 1 / Σ_j a_j².
+
+    Parameters
+    ----------
+    weights : (batch, head, query, key) tensor
+        Rows that sum to 1, or to 0.
+    allowed : (batch, head, query, 1) tensor
+        >= 0.
+
+    Returns
+    -------
+    (batch, head, query, 1) tensor
+        Not whole numbers. Cost: O(key) a step, about 5 steps.
+    """
+    squares = weights.square()
+    threshold = allowed + squares.sum(-1, keepdim=True)
+    drawn = torch.zeros_like(threshold)
+    while True:
+        below = weights < threshold
+        found = below.sum(-1, keepdim=True).to(weights.dtype)
+        if torch.equal(found, drawn):
+            break
+        drawn = found
+        mass = torch.where(below, weights, 0).sum(-1, keepdim=True)
+        over = torch.where(below, squares, 0).sum(-1, keepdim=True)
+        tiny = torch.finfo(weights.dtype).tiny
+        threshold = torch.where(mass > 0, (allowed + over) / mass.clamp(min=tiny), 0)
+    tiny = torch.finfo(weights.dtype).tiny
+    return (weights / threshold.clamp(min=tiny)).clamp(max=1).sum(-1, keepdim=True)
+
+
 def chosen_counts(weights, samples, k):
     """1 for the `k` largest weights, the rest in proportion to `samples` - k.
 
