@@ -94,20 +94,27 @@ def test_walsh_hadamard_is_the_product_of_hadamard_gates():
     np.testing.assert_allclose(walsh_hadamard(x).numpy(), x.numpy() @ gates)
 
 
-def test_wide_angles_concentrate_fidelities_and_the_default_keeps_their_spread():
-    """Fidelities of states drawn at random have mean and spread 2^-m."""
-    x = gaussian(300, 6)
+def fidelities(qubits, **settings):
+    """Between the states of different Gaussian vectors of unit variance."""
+    feature_map = IQP(qubits, **settings)
+    states = feature_map(gaussian(300, qubits))
     apart = ~torch.eye(300, dtype=torch.bool)
-    spread = {}
-    for bandwidth in (1 / 64, 1 / 8, 2.0):
-        feature_map = IQP(6, bandwidth=bandwidth)
-        states = feature_map(x)
-        fidelities = feature_map.kernel(states, states)[apart]
-        spread[bandwidth] = float(fidelities.std())
-    assert float(fidelities.mean()) == pytest.approx(2**-6, rel=0.25)
-    assert spread[2.0] < 1.5 * 2**-6
-    assert spread[1 / 8] > 5 * spread[2.0]
-    assert spread[1 / 8] > 5 * spread[1 / 64]
+    return feature_map.kernel(states, states)[apart]
+
+
+def test_wide_angles_concentrate_fidelities():
+    """Fidelities of states drawn at random have mean and spread 2^-m."""
+    wide = fidelities(6, bandwidth=2.0)
+    assert float(wide.mean()) == pytest.approx(2**-6, rel=0.25)
+    assert float(wide.std()) < 1.5 * 2**-6
+
+
+@pytest.mark.parametrize("qubits", [3, 5, 8])
+def test_fidelities_spread_most_near_the_default_angles(qubits):
+    ladder = [0.6 / qubits * 2.0**power for power in (-2, -0.75, -0.25, 0.25, 0.75, 2)]
+    grid = [fidelities(qubits, bandwidth=each).std() for each in ladder]
+    assert fidelities(qubits).std() > 0.93 * max(grid)
+    assert max(grid[0], grid[-1]) < 0.8 * max(grid)
 
 
 def test_amplitudes_are_normalised_components_and_empty_amplitudes_are_zero():
@@ -151,6 +158,10 @@ def test_removing_the_map_leaves_plain_attention():
     plain = q @ k.mT / 8**0.5
     twin = make_encoding("amplitude", 3, 8).twin("linear")
     torch.testing.assert_close(twin.logits(q, k), plain)
+    narrow = make_encoding("iqp", 3, 8, width=2).twin("linear")
+    weight = narrow.projection.weight.double()
+    expected = (q @ weight) @ (k @ weight).mT / 8**0.5
+    torch.testing.assert_close(narrow.logits(q, k), expected)
 
 
 @pytest.mark.parametrize("qubits", [0, 1, 2, 5])
