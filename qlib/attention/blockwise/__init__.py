@@ -1,3 +1,5 @@
-"""Exact attention on the blocks of keys that matter, pooled keys for the rest."""
+"""Attention to tight clusters of keys, with a query's own surroundings exact."""
 
-BACKENDS = ()
+from qlib.attention.blockwise.attend import BLOCKWISE
+
+BACKENDS = (BLOCKWISE,)
