@@ -202,3 +202,10 @@ def test_induction_counts_every_earlier_successor_query_by_query():
 def test_without_a_repeated_token_there_is_no_induction_score(length):
     weights = torch.eye(length).expand(1, 2, length, length)
     assert induction_score(weights, torch.arange(length)[None]).isnan().all()
+
+
+@pytest.mark.parametrize("tokens", [(1, 4), (2, 5), (4,)])
+def test_tokens_of_another_shape_are_refused(tokens):
+    weights = random_weights(2, 3, 4, 4)
+    with pytest.raises(ValueError, match=r"tokens: got shape \(.*\(2, 3, 4, 4\)"):
+        induction_score(weights, torch.zeros(tokens, dtype=torch.long))

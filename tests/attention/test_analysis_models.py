@@ -231,6 +231,12 @@ def test_input_gradients_are_those_by_hand():
         )
 
 
+def test_a_cotangent_of_another_shape_is_refused():
+    *inputs, cotangent = qkv()
+    with pytest.raises(ValueError, match=r"cotangent: got shape \(1, 2, 6, 4\)"):
+        input_gradients(*inputs, "math", cotangent=cotangent[:1])
+
+
 def test_gradients_of_parameters_agree_when_exact(model):
     windows = tokens(2, 10)
     before = [parameter.grad for parameter in model.parameters()]

@@ -73,7 +73,18 @@ def input_gradients(
     -------
     dict
         "q", "k", "v" -> Agreement with the exact attention.
+
+    Raises
+    ------
+    ValueError
+        If the cotangent has not the shape of the output.
     """
+    shape = (*q.shape[:-1], v.shape[-1])
+    if cotangent.shape != shape:
+        raise ValueError(
+            f"cotangent: got shape {tuple(cotangent.shape)}; allowed: that of the "
+            f"output, {shape}"
+        )
     settings = {
         "attn_mask": attn_mask,
         "key_padding_mask": key_padding_mask,

@@ -86,8 +86,19 @@ def induction_score(weights, tokens):
     (head,) tensor
         Mean over the queries whose token was seen before; NaN where there is none.
         Compare with that of uniform causal weights, which is above 0.
+
+    Raises
+    ------
+    ValueError
+        If the tokens are not those of the weights.
     """
-    length = tokens.shape[1]
+    batch, _, queries, length = weights.shape
+    if tokens.shape != (batch, length) or queries != length:
+        raise ValueError(
+            f"tokens: got shape {tuple(tokens.shape)} with weights of shape "
+            f"{tuple(weights.shape)}; allowed: (batch, length) with (batch, head, "
+            "length, length)"
+        )
     before = tokens[:, None, :-1]
     follows = tokens.new_zeros(len(tokens), length, length, dtype=torch.bool)
     follows[:, :, 1:] = (tokens[:, :, None] == before).tril(-1)
