@@ -43,6 +43,8 @@ def test_normals_are_orthogonal_in_groups_and_of_normal_length():
     assert abs(squares.mean() - 16) < 5 * math.sqrt(32 / 2000)  # 5 standard errors
     assert 26 < squares.var() < 38  # of a chi-square of 16 degrees, 32
     assert normals.mean(0).abs().max() < 5 / math.sqrt(2000)
+    upward = int((normals[::16, 0] > 0).sum())  # of 125 first vectors
+    assert abs(upward - 62.5) < 5 * math.sqrt(125 / 4)
     assert abs(normals[:, 0].pow(4).mean() - 3) < 5 * math.sqrt(96 / 2000)
 
 
@@ -63,7 +65,9 @@ def test_performer_error_falls_as_the_root_of_its_features():
 
 
 @pytest.mark.parametrize("size", [0.3, 1.0, 6.0])
-@pytest.mark.parametrize("shape", [(CHUNK + 9, CHUNK + 9), (150, 40), (40, 150)])
+@pytest.mark.parametrize(
+    "shape", [(2 * CHUNK + 9, 2 * CHUNK + 9), (300, 40), (40, 150)]
+)
 def test_causal_performer_is_the_full_one_masked_and_renormalised(shape, size):
     q, k, v = tensors(*shape, size=size)
     padding = torch.zeros(2, shape[1], dtype=torch.bool)

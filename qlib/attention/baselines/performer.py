@@ -23,7 +23,7 @@ from qlib.attention.baselines.rows import (
 )
 from qlib.attention.exact.math import accumulation_dtype
 
-CHUNK = 128  # queries whose mutual products are formed at once under causality
+CHUNK = 128  # queries, or keys, whose features are held at a time
 
 
 def orthogonal_normals(count, dim, *, generator=None, like):
@@ -73,29 +73,28 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights, features
         raise ValueError(f"features: got {features}; allowed: an even integer")
     dtype = accumulation_dtype(q.dtype)
     root = abs(scale) ** 0.5
-    sign = -1.0 if scale < 0 else 1.0
+    queries = q.to(dtype) * (-root if scale < 0 else root)
     keys = without_padding(k.to(dtype), mask) * root
     values = without_padding(v.to(dtype), mask)
-    normals = orthogonal_normals(
-        features // 2, q.shape[-1], generator=generator, like=keys
-    )
-    of_query = _both_signs(q.to(dtype) @ normals.T * (sign * root * BITS))
-    of_key = _both_signs(keys @ normals.T * BITS)
-    of_key = of_key - keys.square().sum(-1, keepdim=True) * (BITS / 2)
+    options = {"generator": generator, "like": keys}
+    normals = orthogonal_normals(features // 2, q.shape[-1], **options) * BITS
+    halves = keys.square().sum(-1, keepdim=True) * (BITS / 2)
     if mask.keys is not None:
-        of_key = of_key.masked_fill(~mask.keys[:, None, :, None], -torch.inf)
+        halves = halves.masked_fill(~mask.keys[:, None, :, None], torch.inf)
     linear = _causal if mask.is_causal else _full
-    output = linear(of_query, of_key, values)
+    output = linear(queries, keys, halves, values, normals)
     weights = None
     if need_weights:
         each = torch.eye(k.shape[2], dtype=dtype, device=k.device)
         each = each.expand(*k.shape[:2], -1, -1)
-        weights = linear(of_query, of_key, each).to(q.dtype)
+        weights = linear(queries, keys, halves, each, normals).to(q.dtype)
     info = Info("performer", "positive random features", dtype, 0.0, float(features))
     return AttentionResult(output.to(q.dtype), weights, info)
 
 
-def _both_signs(projections):
+def _logarithms(x, normals):
+    """Of the features of q, or of k without its factor exp(-|k|^2/2), in bits."""
+    projections = x @ normals.T
     return torch.cat((projections, -projections), dim=-1)
 
 
@@ -103,51 +102,97 @@ def _finite(top):
     return torch.where(top == -torch.inf, 0.0, top)
 
 
-def _full(of_query, of_key, values):
-    """Every query sees every key; features are logarithms, in bits, -inf at padding."""
-    top = _finite(of_key.detach().amax(2, keepdim=True))  # (batch, head, 1, feature)
-    sums = torch.exp2(of_key - top).mT @ pad(values, (0, 1), value=1.0)
-    read = of_query + top
-    read = torch.exp2(read - read.detach().amax(-1, keepdim=True))
-    outcome = read @ sums  # (batch, head, query, value dim + 1)
+def _full(queries, keys, halves, values, normals):
+    """Every query sees every key.
+
+    Parameters
+    ----------
+    queries, keys : (batch, head, length, dim) tensors
+        Their products are the logits.
+    halves : (batch, head, key, 1) tensor
+        |k|^2/2 in bits, inf at padding.
+    values : (batch, head, key, value dim) tensor
+    normals : (features / 2, dim) tensor
+        Times `BITS`.
+
+    Returns
+    -------
+    (batch, head, query, value dim) tensor
+    """
+    values = pad(values, (0, 1), value=1.0)
+    top = _first_key(keys, halves, normals)
+    sums = values.new_zeros(*top.shape[:2], top.shape[3], values.shape[3])
+    chunks = (x.split(CHUNK, dim=2) for x in (keys, halves, values))
+    for key, half, value in zip(*chunks, strict=True):
+        top, sums = _absorbed(top, sums, _logarithms(key, normals) - half, value)
+    outcomes = [
+        _read(query, top, normals) @ sums for query in queries.split(CHUNK, dim=2)
+    ]
+    outcome = torch.cat(outcomes, dim=2)  # (batch, head, query, value dim + 1)
     return divided(outcome[..., :-1], outcome[..., -1:])
 
 
-def _causal(of_query, of_key, values):
+def _causal(queries, keys, halves, values, normals):
     """Query i sees keys up to i: sums over past chunks and products within a chunk.
 
     What stabilises a query is made of keys that it sees, so later keys change nothing,
-    not even rounding.
+    not even rounding. Parameters and result are those of `_full`.
     """
-    length, surplus = of_query.shape[2], of_query.shape[2] - of_key.shape[2]
-    of_key = pad(of_key, (0, 0, 0, surplus), value=-torch.inf)
-    values = pad(values, (0, 1, 0, 0), value=1.0)
-    values = pad(values, (0, 0, 0, surplus))
-    top = _first_key(of_key.detach())  # (batch, head, 1, feature)
+    surplus = queries.shape[2] - keys.shape[2]
+    keys = pad(keys, (0, 0, 0, surplus))
+    halves = pad(halves, (0, 0, 0, surplus), value=torch.inf)
+    values = pad(pad(values, (0, 1), value=1.0), (0, 0, 0, surplus))
+    top, outcomes = _first_key(keys, halves, normals), []
     sums = values.new_zeros(*top.shape[:2], top.shape[3], values.shape[3])
-    outcomes = []
-    for start in range(0, length, CHUNK):
-        part = slice(start, min(start + CHUNK, length))
-        read, key, value = (
-            of_query[:, :, part] + top,
-            of_key[:, :, part],
-            values[:, :, part],
-        )
-        read = torch.exp2(read - read.detach().amax(-1, keepdim=True))
+    chunks = (x.split(CHUNK, dim=2) for x in (queries, keys, halves, values))
+    for query, key, half, value in zip(*chunks, strict=True):
+        read = _read(query, top, normals)
+        key = _logarithms(key, normals) - half  # (batch, head, key, feature)
         within, past = _within_chunk(read, key - top)
         outcomes.append(within @ value + past * (read @ sums))
-        new_top = torch.maximum(top, key.detach().amax(2, keepdim=True))
-        sums = sums * torch.exp2(top - new_top).mT
-        sums = sums + torch.exp2(key - new_top).mT @ value
-        top = new_top
+        top, sums = _absorbed(top, sums, key, value)
     outcome = torch.cat(outcomes, dim=2)
     return divided(outcome[..., :-1], outcome[..., -1:])
 
 
-def _first_key(of_key):
-    """Features of the first key that is no padding: seen by all that see any key."""
-    first = (of_key[..., :1] > -torch.inf).to(torch.uint8).argmax(2, keepdim=True)
-    return _finite(of_key.gather(2, first.expand(-1, -1, -1, of_key.shape[3])))
+def _first_key(keys, halves, normals):
+    """Features of the first key that is no padding: seen by all that see any key.
+
+    Returns
+    -------
+    (batch, head, 1, feature) tensor
+        Logarithms in bits, without gradient; finite.
+    """
+    first = (halves < torch.inf).to(torch.uint8).argmax(2, keepdim=True)
+    key = keys.detach().gather(2, first.expand(-1, -1, -1, keys.shape[3]))
+    return _finite(_logarithms(key, normals) - halves.detach().gather(2, first))
+
+
+def _read(query, top, normals):
+    """Features of queries times the keys' largest, the largest of a query being 1."""
+    found = _logarithms(query, normals) + top  # (batch, head, query, feature)
+    return torch.exp2(found - found.detach().amax(-1, keepdim=True))
+
+
+def _absorbed(top, sums, key, value):
+    """Largest features of the keys so far, and the sums over them, with more keys.
+
+    Parameters
+    ----------
+    top : (batch, head, 1, feature) tensor
+    sums : (batch, head, feature, value dim + 1) tensor
+        Of features over `top` times values.
+    key : (batch, head, key, feature) tensor
+        Logarithms of features.
+    value : (batch, head, key, value dim + 1) tensor
+
+    Returns
+    -------
+    Tensors of the shapes of `top` and `sums`
+    """
+    new_top = torch.maximum(top, key.detach().amax(2, keepdim=True))
+    added = torch.exp2(key - new_top).mT @ value
+    return new_top, sums * torch.exp2(top - new_top).mT + added
 
 
 def _within_chunk(read, key):
