@@ -197,10 +197,12 @@ def test_dropout_zeroes_weights_and_keeps_their_mean():
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("level", [0.0, -5000.0])
 @pytest.mark.parametrize("shape", [(90, 90), (90, 70), (70, 90)])
-def test_rounds_merge_to_softmax_over_the_pairs_seen(shape, is_causal):
-    """Each pair counts once, however many rounds see it."""
+def test_rounds_merge_to_softmax_over_the_pairs_seen(shape, level, is_causal):
+    """Each pair counts once, however many rounds see it, at any level of the logits."""
     q, k, v = tensors(*shape)
+    q[..., 0], k[..., 0] = 1.0, level
     settings = {"buckets": 4, "rounds": 3, "block": 8, "need_weights": True}
     result = run("lsh", q, k, v, is_causal=is_causal, **settings)
     seen = result.weights > 0
