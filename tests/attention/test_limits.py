@@ -135,6 +135,10 @@ def test_rank_is_the_first_truncation_within_the_error(is_causal):
         less = u[here][:, : rank - 1] * s[here][: rank - 1] @ w[here][: rank - 1]
         exact = weights[here] @ v[here]
         assert relative(kept @ v[here], exact) <= 0.2 < relative(less @ v[here], exact)
+        squares = torch.linalg.svdvals(exact).square()
+        rank = int(found.output[here])
+        limit = 0.2**2 * squares.sum()
+        assert squares[rank:].sum() <= limit < squares[rank - 1 :].sum()
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
@@ -279,8 +283,9 @@ def test_bad_tensors_are_refused_by_name(limit):
         limit(q[0], k[0], v[0])
     with pytest.raises(ValueError, match="k: got NaN"):
         limit(q, k * torch.nan, v)
+    two = (torch.cat((each, each), 1) for each in (q, k))
     with pytest.raises(ValueError, match="v: got values that attend to 0"):
-        limit(q, k, 0 * v)
+        limit(*two, torch.cat((v, 0 * v), 1))
 
 
 def test_logits_beyond_every_polynomial_are_refused():

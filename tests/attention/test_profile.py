@@ -6,10 +6,19 @@ import pytest
 import torch
 
 from qlib.attention.attention import quantum_attention
-from qlib.attention.cost import Cost, cost_of, exact_cost, floor_seconds
 from qlib.attention.limits.break_even import naive
-from qlib.attention.machine import Machine, measure_machine
-from qlib.attention.profile import in_turns, peak_bytes, profile, profiles
+from qlib.attention.profile import (
+    Cost,
+    Machine,
+    cost_of,
+    exact_cost,
+    floor_seconds,
+    in_turns,
+    measure_machine,
+    peak_bytes,
+    profile,
+    profiles,
+)
 
 
 def tensors(n=32, d=8, heads=2, dtype=torch.float32):

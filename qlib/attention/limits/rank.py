@@ -7,9 +7,8 @@ import torch
 from qlib.attention.limits.weights import (
     checked,
     exact_weights,
-    first_below,
     squared_norm,
-    tails,
+    terms_needed,
 )
 
 
@@ -62,7 +61,5 @@ def oracle_rank(q, k, v, error=0.1, *, scale=None, is_causal=False):
     limit = error**2 * squared_norm(output)
     squares, right = torch.linalg.eigh(weights.mT @ weights)  # rising, s_i² and w_i
     left = squares.clamp(min=0) * (v.mT @ right).square().sum(-2)
-    of_output = torch.linalg.svdvals(output).square()
-    return OracleRank(
-        first_below(tails(left.flip(-1)), limit), first_below(tails(of_output), limit)
-    )
+    of_output = torch.linalg.svdvals(output).square().flip(-1)
+    return OracleRank(terms_needed(left, limit), terms_needed(of_output, limit))

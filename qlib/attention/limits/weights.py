@@ -1,7 +1,5 @@
 """Exact weights and output in float64, checked, which every limit starts from."""
 
-import torch
-
 from qlib.arguments import number_between
 from qlib.attention.arguments import check_scale, check_tensors
 from qlib.attention.exact.math import softmax_rows
@@ -63,22 +61,17 @@ def squared_norm(output):
     return total
 
 
-def first_below(tail, limit):
-    """How many leading terms must be kept so that the rest is within `limit`.
+def terms_needed(rising, limit):
+    """How many terms must be kept so that the sum of the rest is within a limit.
 
     Parameters
     ----------
-    tail : (batch, head, count) tensor
-        Error that is left when the first 0, 1, ... count - 1 terms are kept, falling.
+    rising : (batch, head, count) tensor
+        Terms >= 0, those that are given up first in front.
     limit : (batch, head) tensor
 
     Returns
     -------
     (batch, head) int64 tensor
     """
-    return (tail > limit[..., None]).sum(-1)
-
-
-def tails(terms):
-    """Sums of each term and all after it, along the last axis."""
-    return torch.flip(torch.flip(terms, (-1,)).cumsum(-1), (-1,))
+    return (rising.cumsum(-1) > limit[..., None]).sum(-1)

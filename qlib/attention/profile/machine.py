@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from qlib.arguments import positive_integer
-from qlib.attention.profile import in_turns
+from qlib.attention.profile.seconds import in_turns
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,231 @@
+"""Trials: errors against theory, rivals and ratios, tables and fronts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from qlib.attention.backend import ANY_MASK, AttentionResult, Backend, Info
+from qlib.attention.backends import BACKENDS
+from qlib.attention.exact.math import softmax_rows
+from qlib.attention.limits import least_samples, oracle_keys, oracle_rank
+from qlib.attention.trials.errors import sampling_errors
+from qlib.attention.trials.inputs import (
+    Inputs,
+    gaussian,
+    reference,
+    relative_errors,
+    root_mean_square,
+)
+from qlib.attention.trials.limits import limits_table
+from qlib.attention.trials.pareto import Configuration, Pareto, Point, pareto
+from qlib.attention.trials.small import EXACT, Small, small
+
+
+def draws(q, k, v, mask, *, scale, dropout_p, generator, need_weights, samples=4):
+    """Keys drawn with the softmax probabilities, independently."""
+    weights = softmax_rows(q, k, mask, 0, q.shape[2], scale)
+    drawn = weights.flatten(0, 2).multinomial(samples, True, generator=generator)
+    drawn = drawn.unflatten(0, q.shape[:3])  # (batch, head, query, sample)
+    values = torch.take_along_dim(v[:, :, None], drawn[..., None], 3)
+    error = values.std(3) / samples**0.5
+    info = Info("draws", "", q.dtype, q.shape[2], samples, standard_error=error)
+    return AttentionResult(values.mean(3), None, info)
+
+
+@pytest.fixture
+def drawing(monkeypatch):
+    """A backend whose error theory knows."""
+    settings = {"exact": False, "stochastic": True, "normalised": True}
+    settings |= {"masks": ANY_MASK, "dropout": False, "differentiable": False}
+    backend = Backend("draws", draws, **settings, cost="", says="")
+    monkeypatch.setitem(BACKENDS, "draws", backend)
+    return {"draws": lambda budget: ("draws", {"samples": budget})}
+
+
+def layered(length=16, *, layers=2, heads=3, dim=4, is_causal=True):
+    generator = torch.Generator().manual_seed(3)
+    tensors = torch.randn(3, layers, heads, length, dim, generator=generator)
+    return Inputs("layers", *tensors, is_causal)
+
+
+# --- errors ---------------------------------------------------------------------------
+
+
+def test_relative_errors_are_those_of_each_head_layer_by_layer():
+    exact = reference(layered())
+    factors = torch.linspace(0.1, 0.6, 6, dtype=torch.float64)
+    scaled = exact * (1 + factors.reshape(2, 3, 1, 1))
+    np.testing.assert_allclose(relative_errors(scaled, exact), factors)
+    assert root_mean_square(np.array([3.0, 4.0])) == pytest.approx(12.5**0.5)
+
+
+def test_gaussian_inputs_are_their_seeds():
+    first, again, other = (gaussian(8, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.q, again.q)
+    assert not torch.equal(first.q, other.q)
+    assert (first.length, first.heads, first.v.shape[3]) == (8, 2, 64)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_errors_of_draws_follow_theory(drawing, is_causal):
+    """Mean square over 20 seeds and 6 heads: spread 1.8 %, 10 % allowed (5 σ)."""
+    inputs = layered(24, is_causal=is_causal)
+    found = sampling_errors(inputs, samplers=drawing, budgets=(4, 64), seeds=20)
+    assert found.errors.shape == (1, 2, 20, 6)
+    square = np.square(found.errors[0]).mean(1)  # (budget, head)
+    ratio = square / found.theory[0] ** 2
+    assert np.abs(ratio.mean(1) - 1).max() < 0.1
+    stated = np.square(found.stated[0]).mean((1, 2))
+    np.testing.assert_allclose(stated, square.mean(1), rtol=0.1)
+    np.testing.assert_allclose(found.theory[:, 0], 4 * found.theory[:, 1])
+    assert (found.theory[1] <= found.theory[0]).all()
+    np.testing.assert_array_equal(found.values_touched, [[4, 64]])
+
+
+def test_an_exact_backend_has_no_error_and_states_none():
+    samplers = {"exact": lambda budget: ("math", {})}
+    found = sampling_errors(layered(), samplers=samplers, budgets=[1], seeds=1)
+    assert found.errors.max() < 1e-5
+    assert np.isnan(found.stated).all()
+
+
+def test_a_seed_gives_its_run_whatever_else_is_run(drawing):
+    settings = {"samplers": drawing, "seeds": 2}
+    both = sampling_errors(layered(), budgets=(2, 8), **settings)
+    alone = sampling_errors(layered(), budgets=(8,), **settings)
+    np.testing.assert_array_equal(both.errors[:, 1:], alone.errors)
+
+
+# --- limits ---------------------------------------------------------------------------
+
+
+def test_the_table_holds_the_limits_of_every_head():
+    several = [layered(), layered(12, layers=1, is_causal=False)]
+    table = limits_table(several, error=0.3)
+    for row, inputs in zip(table, several, strict=True):
+        tensors, settings = (inputs.q, inputs.k, inputs.v), {"error": 0.3}
+        settings["is_causal"] = inputs.is_causal
+        samples = least_samples(*tensors, **settings)
+        np.testing.assert_array_equal(row.samples, samples.importance.flatten())
+        np.testing.assert_array_equal(row.multinomial, samples.multinomial.flatten())
+        keys = oracle_keys(*tensors, **settings)
+        np.testing.assert_array_equal(row.keys, keys.kept.flatten())
+        rank = oracle_rank(*tensors, **settings)
+        np.testing.assert_array_equal(row.rank, rank.weights.flatten())
+        np.testing.assert_array_equal(row.output_rank, rank.output.flatten())
+        assert (row.length, row.is_causal) == (inputs.length, inputs.is_causal)
+
+
+# --- pareto ---------------------------------------------------------------------------
+
+
+def test_every_precision_brings_its_rivals(drawing):
+    asked = [
+        Configuration("math", "math"),
+        Configuration("half", "math", dtype=torch.bfloat16),
+        Configuration("wide", "sdpa", dtype=torch.float64),
+    ]
+    found = pareto(layered(), asked, repeats=2, seeds=2)
+    names = [each.configuration.name for each in found.points]
+    rivals = [f"{b}, float{bits}" for bits in (32, 64) for b in ("naive", "sdpa")]
+    assert names == ["math", "half", "wide", *rivals]
+    limits = [1e-5, 1e-1, 1e-12, 1e-5, 1e-5, 1e-12, 1e-12]
+    for point, limit in zip(found.points, limits, strict=True):
+        assert point.exact
+        assert point.errors.shape == (1, 6)
+        assert point.errors.max() < limit
+        assert point.seconds.shape == (2,)
+    assert found.points[1].errors.max() > 1e-4  # its inputs were rounded
+
+
+def test_what_draws_is_run_with_every_seed(drawing):
+    way = Configuration("draws", "draws", {"samples": 5})
+    point = pareto(layered(), [way], repeats=1, seeds=4).points[0]
+    assert point.errors.shape == (4, 6)
+    assert len(np.unique(point.errors)) == 24
+    assert (point.values_touched, point.exact) == (5, False)
+
+
+def test_memory_is_that_of_one_layer():
+    way = [Configuration("math", "math")]
+    one, two = (
+        pareto(layered(128, layers=n, heads=1), way, repeats=1).points[1].peak_bytes
+        for n in (1, 2)
+    )
+    assert one == two >= 4 * 128**2
+
+
+def point(name, seconds, error, *, exact=False, precision=torch.float32):
+    way = Configuration(name, name.split(",")[0], dtype=precision)
+    errors, seconds = np.full((1, 2), error), np.array(seconds)
+    return Point(way, precision, exact, errors, seconds, int(error * 1000), 1.0, 1.0)
+
+
+POINTS = (
+    point("ours", [1.0, 2.0], 0.2),
+    point("slow", [5.0, 5.0], 0.3),
+    point("half", [0.5, 0.5], 0.004, exact=True, precision=torch.bfloat16),
+    point("naive", [9.0, 8.0], 0.1, exact=True),
+    point("sdpa", [4.0, 3.0], 0.05, exact=True),
+    point("math", [2.5, 2.8], 0.1, exact=True),
+)
+
+
+def test_ratios_are_to_the_rival_of_the_same_precision():
+    found = Pareto("made", 8, False, POINTS)
+    ours, _, half, *_ = POINTS
+    np.testing.assert_allclose(found.speed(ours, "naive"), [9, 4])
+    np.testing.assert_allclose(found.speed(ours, "sdpa"), [4, 1.5])
+    np.testing.assert_allclose(found.speed(ours, "exact"), [2.5, 1.4])
+    np.testing.assert_allclose(found.speed(half, "exact"), [1, 1])
+    assert found.memory(ours, "naive") == 2
+
+
+def test_the_front_holds_what_nothing_beats_in_both():
+    found = Pareto("made", 8, False, POINTS[:2] + POINTS[3:])
+    assert [each.configuration.name for each in found.front()] == [
+        "ours",
+        "sdpa",
+        "math",
+    ]
+    equal = replace(POINTS[0], configuration=Configuration("twin", "ours"))
+    assert len(Pareto("made", 8, False, (POINTS[0], equal)).front()) == 2
+
+
+# --- short inputs ---------------------------------------------------------------------
+
+
+def test_short_inputs_are_judged_and_timed_at_every_length(drawing):
+    found = small(lengths=(8, 12), dim=4, samplers=drawing, repeats=2, seeds=3)
+    assert [(each.length, each.samples) for each in found] == [(8, 2), (12, 3)]
+    for each in found:
+        assert each.methods == (*EXACT, "draws")
+        np.testing.assert_array_equal(each.exact, [True] * len(EXACT) + [False])
+        assert each.seconds.shape == (len(EXACT) + 1, 2)
+        assert each.errors[:-1].max() < 1e-5
+        assert len(np.unique(each.errors[-1])) == 3
+        assert each.errors[-1].min() > 0.1
+
+
+def test_speed_is_of_the_fastest_on_either_side():
+    seconds = np.array([[4.0, 4.4], [2.0, 2.2], [9.0, 9.0], [1.0, 1.0], [3.0, 0.9]])
+    exact = np.array([True, True, True, False, False])
+    found = Small(8, 2, tuple("abcde"), exact, seconds, np.zeros((5, 1)))
+    np.testing.assert_allclose(found.speed(), [2 / 3, 2.2 / 0.9])
+
+
+@pytest.mark.parametrize("share", [0, -1, 1.5])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match="share"):
+        small(share=share)
+
+
+@pytest.mark.parametrize("seeds", [0, 1.5])
+def test_seeds_that_are_none_are_refused(seeds):
+    for trial in (small, lambda **s: pareto(layered(), [], **s)):
+        with pytest.raises(ValueError, match="seeds"):
+            trial(seeds=seeds)
+    with pytest.raises(ValueError, match="seeds"):
+        sampling_errors(layered(), seeds=seeds)
