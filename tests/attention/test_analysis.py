@@ -21,6 +21,14 @@ from qlib.attention.analysis.spectra import (
 )
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """The start of layers that draw from torch's own generator."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 def random_weights(batch=2, heads=3, queries=5, keys=5, *, seed=0, sharp=2.0):
     generator = torch.Generator().manual_seed(seed)
     shape = (batch, heads, queries, keys)

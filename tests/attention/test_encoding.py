@@ -40,6 +40,14 @@ def every_encoding(heads, dim, **settings):
     return found
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """The start of layers that draw from torch's own generator."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 ALL = sorted(every_encoding(2, 8))
 
 
@@ -227,6 +235,29 @@ def test_kernel_is_taken_from_states_by_the_overlap(encoding):
     fidelity = encoding.states(gaussian(1, 2, 1, 8)).is_complex()
     expected = overlap.abs().square() if fidelity else overlap
     torch.testing.assert_close(encoding.kernel(states, states), expected)
+
+
+def test_hadamard_tests_of_amplitudes_give_the_logits():
+    """|0>|q> + |1>|k> and a Hadamard gate: the ancilla is 0 with (1 + <q|k>) / 2."""
+    encoding = disturbed(make_encoding("amplitude", 2, 8))
+    q, k = gaussian(1, 2, 3, 8), gaussian(1, 2, 4, 8, seed=1)
+    bra, ket = encoding.states(q)[..., :, None, :], encoding.states(k)[..., None, :, :]
+    both = (
+        torch.stack(torch.broadcast_tensors(bra, ket), -2) / 2**0.5
+    )  # ..., ancilla, s
+    gate = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64) / 2**0.5
+    zero = (gate @ both).square().sum(-1)[..., 0]
+    torch.testing.assert_close(encoding.scaled(2 * zero - 1), encoding.logits(q, k))
+
+
+def test_swap_tests_of_iqp_states_give_the_logits():
+    """A controlled swap between Hadamard gates: 0 with (1 + |<q|k>|^2) / 2."""
+    encoding = disturbed(make_encoding("iqp", 2, 8))
+    q, k = gaussian(1, 2, 3, 8), gaussian(1, 2, 4, 8, seed=1)
+    bra, ket = encoding.states(q), encoding.states(k)
+    pair = torch.einsum("bhqs,bhkt->bhqkst", bra, ket)
+    zero = ((pair + pair.mT) / 2).abs().square().sum((-2, -1))
+    torch.testing.assert_close(encoding.scaled(2 * zero - 1), encoding.logits(q, k))
 
 
 def test_logits_are_kernel_times_dim_scale_and_sharpness(encoding):

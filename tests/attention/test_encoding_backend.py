@@ -1,12 +1,23 @@
 """The backend of encodings: softmax over their logits under every mask."""
 
+import copy
+
 import pytest
 import torch
 
 from qlib.attention.attention import quantum_attention
 from qlib.attention.encoding import ENCODINGS, TWINS, make_encoding
+from qlib.attention.module import QuantumMultiheadAttention
 
 NAMES = [*ENCODINGS, *(f"iqp {kind}" for kind in TWINS)]
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The start of layers that draw from torch's own generator."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
 
 
 @pytest.fixture(params=NAMES)
@@ -193,3 +204,28 @@ def test_an_encoding_really_differs_from_softmax_attention():
 def test_an_encoding_that_does_not_fit_is_refused_by_name(encoding, message):
     with pytest.raises(ValueError, match=message):
         attend(*qkv(), encoding)
+
+
+@pytest.mark.parametrize("kind", [None, *TWINS])
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_a_layer_with_its_encoding_learns_and_is_saved(name, kind):
+    encoding = make_encoding(name, 2, 4)
+    encoding = encoding.twin(kind, generator=torch.Generator()) if kind else encoding
+    layer = QuantumMultiheadAttention(
+        8, 2, backend="encoded", backend_options={"encoding": encoding}
+    )
+    inside = {id(parameter) for parameter in layer.parameters()}
+    assert inside >= {id(parameter) for parameter in encoding.parameters()}
+    x = torch.randn(3, 2, 8, generator=torch.Generator().manual_seed(0))
+    loss = layer(x, x, x)[0].square().mean()
+    loss.backward()
+    assert all(parameter.grad.any() for parameter in encoding.parameters())
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter -= 0.05 * parameter.grad
+    assert layer(x, x, x)[0].square().mean() < loss
+    other = QuantumMultiheadAttention(
+        8, 2, backend="encoded", backend_options={"encoding": copy.deepcopy(encoding)}
+    )
+    other.load_state_dict(layer.state_dict(), strict=True)
+    assert torch.equal(other(x, x, x)[0], layer(x, x, x)[0])
