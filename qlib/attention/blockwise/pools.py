@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import embedding_bag
 
 from qlib.attention.blockwise.tree import cluster_order
 
@@ -31,13 +32,10 @@ class Pools:
     members: torch.Tensor
     shares: torch.Tensor
 
-    def split(self, parts):
-        """A list of that many Pools, with equal numbers of pools in their order."""
+    def narrow(self, start, length):
+        """Some of the pools, in a row."""
         tensors = (self.keys, self.values, self.log_counts, self.members, self.shares)
-        return [
-            Pools(*pieces)
-            for pieces in zip(*(x.chunk(parts, 1) for x in tensors), strict=True)
-        ]
+        return Pools(*(x.narrow(1, start, length) for x in tensors))
 
 
 def pooled(k, v, valid, members, dtype):
@@ -59,21 +57,41 @@ def pooled(k, v, valid, members, dtype):
     """
     heads, length, _ = k.shape
     first = torch.arange(0, heads * length, length, device=k.device)[:, None, None]
-    rows = (members + first).flatten()
+    rows = (members + first).flatten(0, 1)  # (head * pool, size)
     wide = wide_dtype(dtype)
-    shares = valid.flatten()[rows].view(members.shape).to(wide)  # (head, pool, size)
-    count = shares.sum(-1, keepdim=True)  # (head, pool, 1)
+    shares = valid.flatten()[rows].to(wide)
+    count = shares.sum(-1, keepdim=True)  # (head * pool, 1)
+    shares = shares / count.clamp_min(1)
     keys, values = (
-        x.reshape(-1, x.shape[-1])
-        .index_select(0, rows)
-        .view(*members.shape, x.shape[-1])
-        .sum(2, dtype=wide)
-        .div(count.clamp_min(1))
+        embedding_bag(
+            rows, x.flatten(0, 1).to(wide), mode="sum", per_sample_weights=shares
+        )
+        .view(heads, -1, x.shape[-1])
         .to(dtype)
         for x in (k, v)
     )
-    shares = shares / count.clamp_min(1)
-    return Pools(keys, values, count[..., 0].log2(), members, shares)
+    log_counts = count.log2().view(heads, -1)
+    return Pools(keys, values, log_counts, members, shares.view(members.shape))
+
+
+def single_keys(k, v, valid, dtype):
+    """Every key a pool by itself, at the place it has.
+
+    Parameters
+    ----------
+    k, v, valid, dtype
+        As in `pooled`.
+
+    Returns
+    -------
+    Pools
+    """
+    shares = valid.to(wide_dtype(dtype))
+    places = torch.arange(k.shape[1], device=k.device).expand(len(k), -1)
+    log_counts = shares.log2()
+    return Pools(
+        k.to(dtype), v.to(dtype), log_counts, places[..., None], shares[..., None]
+    )
 
 
 def wide_dtype(dtype):
@@ -100,15 +118,15 @@ def clustered(points, k, v, valid, dtype, *, starts, length, size):
 
     Returns
     -------
-    Pools
-        In the order of the segments.
+    list over segments of Pools
     """
     places = starts[:, None] + torch.arange(length, device=k.device)
     inside = points[:, places].flatten(0, 1)  # (head * segment, length, axis)
     leaves = leaves_of(length, size)
     order = cluster_order(inside, leaves).view(len(points), len(starts), length)
     members = (order + starts[:, None]).reshape(len(points), -1, length // leaves)
-    return pooled(k, v, valid, members, dtype)
+    pools = pooled(k, v, valid, members, dtype)
+    return [pools.narrow(first, leaves) for first in range(0, members.shape[1], leaves)]
 
 
 def leaves_of(length, size):

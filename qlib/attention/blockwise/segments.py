@@ -3,10 +3,15 @@
 import torch
 
 from qlib.attention.blockwise.features import coordinates
-from qlib.attention.blockwise.pools import clustered, pooled
+from qlib.attention.blockwise.pools import clustered, single_keys
 
 
-def all_keys(q, k, v, valid, scale, dtype, *, pool):
+def pool_size(length, most, least_pools):
+    """Keys in a pool of a segment: `most`, less where pools would be too few."""
+    return max(1, min(most, length // least_pools))
+
+
+def all_keys(q, k, v, valid, scale, dtype, *, size):
     """The pools of all keys, which every query sees.
 
     Parameters
@@ -17,7 +22,7 @@ def all_keys(q, k, v, valid, scale, dtype, *, pool):
     scale : float
     dtype : torch.dtype
         Of the pooled keys and values.
-    pool : int
+    size : int
         Most keys in a pool.
 
     Returns
@@ -25,71 +30,62 @@ def all_keys(q, k, v, valid, scale, dtype, *, pool):
     list of Pools
         One.
     """
-    points = coordinates(*narrow(q, k, v), valid, scale, prefix=k.shape[1])
+    if size == 1:
+        return [single_keys(k, v, valid, dtype)]
+    points = coordinates(*plain(q, k, v), valid, scale, prefix=k.shape[1])
     start = torch.zeros(1, dtype=torch.long, device=k.device)
     return clustered(
-        points, k, v, valid, dtype, starts=start, length=k.shape[1], size=pool
+        points, k, v, valid, dtype, starts=start, length=k.shape[1], size=size
     )
 
 
-def past_segments(q, k, v, valid, scale, dtype, *, pool, tile):
-    """Pools of the segments that the past of a tile of queries is made of.
+def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
+    """For each tile of queries, its past in pools and its own keys one by one.
 
     Level l has segments of 2**l tiles, of which every second is pooled, the first
-    included. A segment is pooled by its own keys and by the metric of the first
-    2**l tiles, both of which lie before every query that sees it.
+    included. Digit l of the tile's number is one where such a segment ends with its
+    past or with a longer segment's start: so every past key is seen once, in the
+    longest such segment. A segment is pooled by its own keys and by the metric of the
+    first tile, which lie before every query that sees it.
 
     Parameters
     ----------
-    q, k, v, valid, scale, dtype, pool
+    q, k, v, valid, scale, dtype
         As in `all_keys`; the number of keys is a multiple of `tile`.
     tile : int
         A power of two.
+    size_of : callable
+        Keys in a pool of a segment of a given length.
 
     Returns
     -------
-    list over levels of lists over segments of Pools
+    list over tiles of lists of Pools
+        The tile's own keys last.
     """
-    length, levels = tile, []
+    single = single_keys(k, v, valid, dtype)
+    points = coordinates(*plain(q, k, v), valid, scale, prefix=tile)
+    levels, length = [], tile
     while length < k.shape[1]:
-        starts = torch.arange(0, k.shape[1] - length, 2 * length, device=k.device)
-        points = coordinates(*narrow(q, k, v), valid, scale, prefix=length)
-        pools = clustered(
-            points, k, v, valid, dtype, starts=starts, length=length, size=pool
-        )
-        levels.append(pools.split(len(starts)))
+        starts = range(0, k.shape[1] - length, 2 * length)
+        size = size_of(length)
+        if size == 1:
+            levels.append([single.narrow(start, length) for start in starts])
+        else:
+            starts = torch.tensor(starts, device=k.device)
+            levels.append(
+                clustered(
+                    points, k, v, valid, dtype, starts=starts, length=length, size=size
+                )
+            )
         length *= 2
-    return levels
+    seen = []
+    for number in range(k.shape[1] // tile):
+        digits = [level for level in range(len(levels)) if number >> level & 1]
+        past = [levels[level][number >> level + 1] for level in digits]
+        seen.append([*past, single.narrow(number * tile, tile)])
+    return seen
 
 
-def single_keys(k, v, valid, dtype, *, tile):
-    """Every key by itself, a list over tiles of Pools."""
-    places = torch.arange(k.shape[1], device=k.device)
-    members = places.expand(len(k), -1)[..., None]  # (head, key, 1)
-    return pooled(k, v, valid, members, dtype).split(k.shape[1] // tile)
-
-
-def seen_by(tile, levels, near):
-    """The Pools that a tile of queries sees under causality, in a list.
-
-    Digit l of the tile's number is one where a segment of 2**l whole tiles belongs to
-    its past, of even number among those of its length. So every past key is seen
-    once, in the longest such segment, and the tile's own keys come last.
-
-    Parameters
-    ----------
-    tile : int
-        Its number.
-    levels : list of lists of Pools
-        From `past_segments`.
-    near : list of Pools
-        From `single_keys`.
-    """
-    digits = [level for level in range(len(levels)) if tile >> level & 1]
-    past = [levels[level][(tile >> level) // 2] for level in digits]
-    return [*past, near[tile]]
-
-
-def narrow(*tensors):
+def plain(*tensors):
     """Without gradients, in float32: what an order of keys is found from."""
     return (x.detach().float() for x in tensors)
