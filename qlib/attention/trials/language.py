@@ -23,7 +23,7 @@ class Losses:
     ----------
     length : int
         Bytes of a window.
-    names : tuple of str
+    names, backends : tuple of str
         Of the configurations.
     exact_bits : (window,) array
         Of the model as it was trained.
@@ -36,6 +36,7 @@ class Losses:
 
     length: int
     names: tuple
+    backends: tuple
     exact_bits: np.ndarray
     bits: np.ndarray
     errors: np.ndarray
@@ -63,10 +64,21 @@ class Losses:
         """Root mean square over heads of the relative error."""
         return float(root_mean_square(self.errors[self.names.index(name)]))
 
-    def rank_correlation(self):
-        """Spearman's correlation of error and excess bits, over configurations."""
+    def lost(self, name):
+        """`excess` over the bits of exact attention, in every window."""
+        bits = self.bits[self.names.index(name)]
+        return intervals.student_mean(bits / self.exact_bits - 1)
+
+    def correlation(self):
+        """Spearman's correlation of errors and bits over configurations.
+
+        Returns
+        -------
+        (window,) array
+            1 where more error always costs more bits.
+        """
         errors = [self.error(name) for name in self.names]
-        return float(spearmanr(errors, self.bits.mean(1)).statistic)
+        return np.array([spearmanr(errors, bits).statistic for bits in self.bits.T])
 
     def rows(self):
         """What a record holds: (metric, value, labels)."""
@@ -129,6 +141,7 @@ def swapped_losses(model, windows, configurations, *, seed=0):
     return Losses(
         inputs.length,
         tuple(each.name for each in configurations),
+        tuple(each.backend for each in configurations),
         bits_per_character(model, windows),
         np.array(bits),
         np.array(errors),
