@@ -35,7 +35,8 @@ def fitted_counts(scores, samples):
             break
         sure = found
         rest = scores.masked_fill(above, 0).sum(-1, keepdim=True)
-        threshold = rest / (samples - sure)
+        left = (samples - sure).clamp(min=1)
+        threshold = threshold.minimum(rest / left)  # rounding cannot turn it back
     tiny = torch.finfo(scores.dtype).tiny
     return (scores / threshold.clamp(min=tiny)).clamp(max=1)
 
@@ -60,6 +61,7 @@ def least_samples(weights, allowed):
     (batch, head, query, 1) tensor
         Not whole numbers. Cost: O(key) a step, about 5 steps.
     """
+    tiny = torch.finfo(weights.dtype).tiny
     squares = weights.square()
     threshold = allowed + squares.sum(-1, keepdim=True)
     drawn = torch.zeros_like(threshold)
@@ -71,9 +73,7 @@ def least_samples(weights, allowed):
         drawn = found
         mass = torch.where(below, weights, 0).sum(-1, keepdim=True)
         over = torch.where(below, squares, 0).sum(-1, keepdim=True)
-        tiny = torch.finfo(weights.dtype).tiny
-        threshold = torch.where(mass > 0, (allowed + over) / mass.clamp(min=tiny), 0)
-    tiny = torch.finfo(weights.dtype).tiny
+        threshold = threshold.minimum((allowed + over) / mass.clamp(min=tiny))
     return (weights / threshold.clamp(min=tiny)).clamp(max=1).sum(-1, keepdim=True)
 
 
