@@ -52,6 +52,10 @@ batch_first, device, dtype
     one, or padding that `nn.TransformerEncoder` turned into floats; not under
     `torch.compile` and `torch.export`, which cannot branch on it.
 
+    With an exact backend the module compiles in one graph and exports for given
+    lengths. A stochastic one compiles too, in parts where it branches on what it drew
+    or has a `generator` of its own. TorchScript is not supported.
+
     `nn.TransformerEncoderLayer` in `eval` without gradients runs a fused kernel on the
     weights of its attention and never calls it, unless a hook is attached: the no-op
     `keep_forward` is one.

@@ -98,6 +98,23 @@ def test_encoder_agrees_and_every_layer_calls_the_module(backend, training, coun
 
 
 @pytest.mark.filterwarnings(NESTED)
+def test_a_module_put_into_a_layer_is_called(counted):
+    model = encoder(layers=1).eval()
+    theirs = copy.deepcopy(model)
+    settings = {"batch_first": True, "dtype": torch.float64}
+    ours = QuantumMultiheadAttention(WIDTH, HEADS, **settings)
+    ours.load_state_dict(model.layers[0].self_attn.state_dict())
+    model.layers[0].self_attn = ours.eval()
+    for given in encoder_masks():
+        counted.clear()
+        with torch.no_grad():
+            torch.testing.assert_close(
+                model(sequences(), **given), theirs(sequences(), **given)
+            )
+        assert counted
+
+
+@pytest.mark.filterwarnings(NESTED)
 def test_without_the_hook_pytorch_goes_past_the_module(counted):
     ours = replace_attention(encoder()).eval()
     for layer in ours.layers:
@@ -151,8 +168,20 @@ def test_padding_and_causality_reach_backends_without_general_masks(plain):
         given = {"mask": mask, "src_key_padding_mask": padding}
         torch.testing.assert_close(ours(x, **given), theirs(x, **given))
         assert [each[0] for each in plain] == [kinds, kinds]
+    soft = torch.where(ends, 0.3, 0.0).double()
+    for given in ({"mask": later.T}, {"src_key_padding_mask": soft}):
+        with pytest.raises(ValueError, match=r"attn_mask: .*'plain' takes no general"):
+            ours(x, **given)
+
+
+def test_a_causal_mask_beside_keys_that_are_added_is_no_plain_causality(plain):
+    later = torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1)
+    ours = QuantumMultiheadAttention(
+        WIDTH, HEADS, add_zero_attn=True, backend="plain", dtype=torch.float64
+    )
+    x = sequences().transpose(0, 1)
     with pytest.raises(ValueError, match=r"attn_mask: .*'plain' takes no general"):
-        ours(x, mask=later.T)
+        ours(x, x, x, attn_mask=later)
 
 
 def test_replacing_keeps_the_very_same_parameters_hooks_and_modules():
