@@ -1,5 +1,7 @@
 """What `quantum_attention` refuses, argument by argument, before any work."""
 
+from numbers import Real
+
 import torch
 
 from qlib.arguments import number_between
@@ -122,9 +124,9 @@ def check_scale(scale, dim):
 
 def check_dropout(dropout_p, backend):
     """`dropout_p` as a float in [0, 1); above 0 only where the backend supports it."""
-    if dropout_p == 1:
+    if not (isinstance(dropout_p, Real) and 0 <= dropout_p < 1):
         raise ValueError(f"dropout_p: got {dropout_p!r}; allowed: [0, 1)")
-    p = number_between("dropout_p", dropout_p, 0, 1)
+    p = float(dropout_p)
     if p and not backend.dropout:
         raise ValueError(
             f"dropout_p: got {p}; allowed with backend {backend.name!r}: 0"
