@@ -13,10 +13,10 @@ from qlib.attention.backends import BACKENDS
 from qlib.attention.exact.math import MATH
 from qlib.attention.module import (
     QuantumMultiheadAttention,
-    keep_forward,
     replace_attention,
     set_backend,
 )
+from qlib.attention.module.multihead import keep_forward
 
 NESTED = "ignore:The PyTorch API of nested tensors is in prototype stage"
 WIDTH, HEADS, LENGTH = 8, 2, 5

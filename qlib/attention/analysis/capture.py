@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from qlib.attention.nested import pad_nested, past_end
+from qlib.attention.module.nested import pad_nested, past_end
 
 SIGNATURE = inspect.signature(nn.MultiheadAttention.forward)
 

@@ -5,8 +5,8 @@ import copy
 import torch
 
 from qlib.attention.analysis.capture import attention_calls
-from qlib.attention.heads import project
 from qlib.attention.module import replace_attention
+from qlib.attention.module.heads import project
 
 
 def projections(model, *inputs, **keywords):

@@ -3,10 +3,11 @@
 import torch
 from torch import nn
 
-from qlib.attention.conventions import attention_masks
-from qlib.attention.heads import attend, head_groups, join, known_backend, project
-from qlib.attention.module_arguments import check_inputs
-from qlib.attention.nested import pad_nested, past_end, repack
+from qlib.attention.module.arguments import check_inputs
+from qlib.attention.module.conventions import attention_masks
+from qlib.attention.module.groups import attend, head_groups, known_backend
+from qlib.attention.module.heads import join, project
+from qlib.attention.module.nested import pad_nested, past_end, repack
 
 
 class QuantumMultiheadAttention(nn.MultiheadAttention):
@@ -237,81 +238,3 @@ def option_modules(groups):
 
 def keep_forward(module, arguments):
     """A forward pre-hook that does nothing but keep `forward` from being bypassed."""
-
-
-def set_backend(model, backend, *, generator=None, **options):
-    """Give every `QuantumMultiheadAttention` of a model another backend.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-    backend : str or sequence of str
-    generator : torch.Generator, optional
-        One for all; by default torch's own.
-    **options
-        Of the backend; of several, each option goes to the heads that take it.
-
-    Returns
-    -------
-    torch.nn.Module
-        `model`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Before anything is changed: for an unknown backend or option, and for a model
-        with no such module.
-    """
-    change(model, QuantumMultiheadAttention, backend, generator, options)
-    return model
-
-
-def replace_attention(model, backend="auto", *, generator=None, **options):
-    """Make every `nn.MultiheadAttention` of a model a `QuantumMultiheadAttention`.
-
-    It happens in place, by class: the modules, their parameters, hooks and names stay
-    the very same objects, so that optimisers and shared modules keep working.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Itself an attention, or any module that has some.
-    backend, generator, **options
-        As in `set_backend`.
-
-    Returns
-    -------
-    torch.nn.Module
-        `model`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `set_backend`; also for another subclass of `nn.MultiheadAttention`, whose
-        own forward would be lost.
-    """
-    change(model, nn.MultiheadAttention, backend, generator, options)
-    return model
-
-
-def change(model, kind, backend, generator, options):
-    """Set the backend of all attentions of a kind, once all are known to allow it."""
-    named = [each for each in model.named_modules() if isinstance(each[1], kind)]
-    if not named:
-        raise ValueError(
-            f"model: got {type(model).__name__} without attention; allowed: a module "
-            f"with at least one {kind.__name__}"
-        )
-    for name, attention in named:
-        ours = isinstance(attention, QuantumMultiheadAttention)
-        if not (ours or type(attention) is nn.MultiheadAttention):
-            raise TypeError(
-                f"model: got {type(attention).__name__} at {name!r}; allowed: "
-                "nn.MultiheadAttention itself, for a subclass has its own forward"
-            )
-        head_groups(backend, options, attention.num_heads)
-    for _, attention in named:
-        if not isinstance(attention, QuantumMultiheadAttention):
-            attention.__class__ = QuantumMultiheadAttention
-            attention.register_forward_pre_hook(keep_forward)
-        attention.set_backend(backend, options, generator=generator)
