@@ -6,7 +6,7 @@ from qlib.arguments import positive_integer
 from qlib.attention.backend import ANY_MASK, Backend
 from qlib.attention.sampling.draws import systematic_places
 from qlib.attention.sampling.estimator import Design, sampled_attention
-from qlib.attention.sampling.order import order_of, sorting
+from qlib.attention.sampling.order import order_of, sorting, split_order
 from qlib.attention.sampling.thresholds import fitted_counts
 
 
@@ -26,7 +26,8 @@ def attend(q, k, v, mask, *, samples=32, sort_values=True, **call):
     samples : int
         Values read for each query, the mean counted as one; at least 2, 32 by default.
     sort_values : bool
-        As in `stratified`.
+        As in `stratified`; the terms of weights above c and below it apart, since
+        their signs differ.
 
     Returns
     -------
@@ -46,7 +47,9 @@ def attend(q, k, v, mask, *, samples=32, sort_values=True, **call):
         places = systematic_places(
             chunk.rows, samples - 1, like=counts, generator=chunk.generator
         )
-        order = order_of(chunk) if sort_values else None
+        order = None
+        if sort_values:
+            order = split_order(order_of(chunk), chunk.weights > coarse)
         return Design(
             counts,
             places,

@@ -61,6 +61,27 @@ def order_of(chunk):
     return value_order(chunk.v.detach(), common)
 
 
+def split_order(order, first):
+    """`order` with some keys of each query moved to the front, both parts as ordered.
+
+    Parameters
+    ----------
+    order : (batch, head, 1, key) integer tensor
+    first : (batch, head, query, key) bool tensor
+
+    Returns
+    -------
+    (batch, head, query, key) integer tensor
+    """
+    order = order.expand(first.shape)
+    ahead = first.gather(-1, order)
+    front = ahead.cumsum(-1)  # (batch, head, query, key)
+    back = front[..., -1:] + (~ahead).cumsum(-1)
+    return torch.empty_like(order).scatter_(
+        -1, torch.where(ahead, front, back) - 1, order
+    )
+
+
 def seen_by_all(mask, start, stop, v):
     """Keys that every query from `start` to `stop` - 1 sees.
 

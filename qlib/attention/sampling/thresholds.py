@@ -26,6 +26,7 @@ def fitted_counts(scores, samples):
         Exactly 1 for the sure keys. Rows with at most `samples` keys of positive
         score are all sure. Cost: O(key) a step, about 5 steps.
     """
+    tiny = torch.finfo(scores.dtype).tiny
     total = scores.sum(-1, keepdim=True)  # (batch, head, query, 1)
     threshold, sure = total / samples, torch.zeros_like(total)
     while True:
@@ -35,9 +36,8 @@ def fitted_counts(scores, samples):
             break
         sure = found
         rest = scores.masked_fill(above, 0).sum(-1, keepdim=True)
-        left = (samples - sure).clamp(min=1)
+        left = (samples - sure).clamp(min=tiny)
         threshold = threshold.minimum(rest / left)  # rounding cannot turn it back
-    tiny = torch.finfo(scores.dtype).tiny
     return (scores / threshold.clamp(min=tiny)).clamp(max=1)
 
 
