@@ -36,7 +36,8 @@ batch_first, device, dtype
     Attributes
     ----------
     backend, backend_options, generator
-        As given; may be set at any time, by `set_backend` with checks.
+        As given. Set at any time, they are checked by `set_backend` at once, by hand
+        at the next call.
 
     Raises
     ------
@@ -54,8 +55,9 @@ batch_first, device, dtype
     `torch.compile` and `torch.export`, which cannot branch on it.
 
     With an exact backend the module compiles in one graph and exports for given
-    lengths. A stochastic one compiles too, in parts where it branches on what it drew
-    or has a `generator` of its own. TorchScript is not supported.
+    lengths. A stochastic one compiles too, in parts where it branches on content or
+    has a `generator` of its own. TorchScript, empty inputs and `dropout` 1 are not
+    supported.
 
     `nn.TransformerEncoderLayer` in `eval` without gradients runs a fused kernel on the
     weights of its attention and never calls it, unless a hook is attached: the no-op
@@ -156,16 +158,33 @@ batch_first, device, dtype
                 is_causal=is_causal,
             )
         check_inputs(self, query, key, value, attn_mask, key_padding_mask)
-        q, k, v = project(self, query, key, value)
+        output, weights = self.attended(
+            *project(self, query, key, value),
+            attn_mask,
+            key_padding_mask,
+            is_causal=bool(is_causal),
+            need_weights=need_weights,
+        )  # (batch, head, query, head dim), (batch, head, query, key)
+        batched = query.dim() == 3
+        joined = join(output, batched=batched, batch_first=self.batch_first)
+        if weights is not None:
+            weights = weights.mean(dim=1) if average_attn_weights else weights
+            weights = weights if batched else weights[0]
+        return self.out_proj(joined), weights
+
+    def attended(
+        self, q, k, v, attn_mask, key_padding_mask, *, is_causal, need_weights
+    ):
+        """Outputs and weights of all heads, under PyTorch's masks of this module."""
         groups = head_groups(self.backend, self.backend_options, self.num_heads)
         attn_mask, key_padding_mask, is_causal = attention_masks(
             attn_mask,
             key_padding_mask,
-            bool(is_causal),
+            is_causal,
             **self.mask_shape(q, k, groups),
             need_weights=need_weights,
         )
-        output, weights = attend(
+        return attend(
             q,
             k,
             v,
@@ -176,13 +195,7 @@ batch_first, device, dtype
             dropout_p=self.dropout if self.training else 0.0,
             generator=self.generator,
             need_weights=need_weights,
-        )  # (batch, head, query, head dim), (batch, head, query, key)
-        batched = query.dim() == 3
-        joined = join(output, batched=batched, batch_first=self.batch_first)
-        if weights is not None:
-            weights = weights.mean(dim=1) if average_attn_weights else weights
-            weights = weights if batched else weights[0]
-        return self.out_proj(joined), weights
+        )
 
     def mask_shape(self, q, k, groups):
         """What `attention_masks` must know of a call."""
