@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
-from qlib.attention.figures.marks import CLAIMED, LINE, SMALL, of_method
+from qlib.attention.figures.marks import CLAIMED, LINE, SMALL, in_percent, of_method
 from qlib.attention.trials.inputs import root_mean_square
 from qlib.workbook import plotting
 
@@ -44,25 +45,21 @@ def sampling_errors(several):
 
 def _panel(ax, found):
     pooled = root_mean_square(found.errors)  # (method, budget, seed)
-    for name, errors in zip(found.methods, pooled, strict=True):
+    touched = np.where(found.values_touched > 0, found.values_touched, found.budgets)
+    for name, errors, read in zip(found.methods, pooled, touched, strict=True):
         marks = of_method(name)
-        middle = np.median(errors, axis=1)
-        ax.fill_between(
-            found.budgets,
-            errors.min(1),
-            errors.max(1),
-            color=marks["color"],
-            alpha=0.15,
-            lw=0,
-        )
-        ax.plot(found.budgets, middle, **marks)
+        low, middle, high = np.percentile(errors, (0, 50, 100), axis=1)
+        shade = {"color": marks["color"], "alpha": 0.15, "lw": 0}
+        ax.fill_between(read, low, high, **shade)
+        ax.plot(read, middle, **marks)
     for law, expected in zip(LAWS, root_mean_square(found.theory), strict=True):
         color = of_method(law)["color"]
         ax.plot(found.budgets, expected, color=color, lw=5, alpha=0.25, zorder=0)
     ax.axhline(CLAIMED, **LINE)
-    ax.set(xscale="log", yscale="log", xlabel="values that a query may read")
+    ax.set(xscale="log", yscale="log", xlabel="values read per query")
     ax.set_xticks(found.budgets, [str(budget) for budget in found.budgets])
-    ax.minorticks_off()
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    in_percent(ax.yaxis)
     ax.set_title(_finding(found, np.median(pooled, axis=2)), **SMALL)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib import pyplot as plt
 
-from qlib.attention.figures.marks import LINE, SMALL, of_method
+from qlib.attention.figures.marks import LINE, SMALL, in_percent, of_method
 from qlib.workbook import plotting
 
 LEAST = 1e-4  # bits; less than that is drawn there
@@ -37,7 +37,8 @@ def losses(several):
         "exact attention. Mean over windows of the test text with 95 % intervals, "
         "paired with exact attention; on the dashed line none is lost, below "
         f"{LEAST:g} the axis is linear. Error: root mean square over heads, on the "
-        "model's own queries, keys and values.",
+        "model's own queries, keys and values, none below "
+        f"{LEAST_ERROR:.1%} drawn.",
     }
 
 
@@ -49,6 +50,7 @@ def _panel(ax, found):
         excess, error = found.excess(name), max(found.error(name), LEAST_ERROR)
         ax.plot([error] * 2, [excess.low, excess.high], color=marks["color"], lw=1.2)
         ax.plot(error, excess.value, ms=6, **marks)
+    in_percent(ax.xaxis)
     ax.axhline(0, **LINE)
     ax.set_xlabel("relative error of the attention")
     ax.set_title(_finding(found), **SMALL)

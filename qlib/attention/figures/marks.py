@@ -1,6 +1,7 @@
 """How backends, inputs and claims look in every figure of this topic."""
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from qlib.workbook import plotting
 
@@ -57,3 +58,9 @@ def seen(weights, exact):
         The second is 0 where a key may not be seen.
     """
     return np.where(exact == 0, np.nan, np.clip(weights, 0, None))
+
+
+def in_percent(axis):
+    """Label a logarithmic axis of shares in percent."""
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axis.set_minor_formatter(NullFormatter())

@@ -3,7 +3,14 @@
 import numpy as np
 from matplotlib import pyplot as plt
 
-from qlib.attention.figures.marks import CLAIMED, LINE, SMALL, of_method, pace
+from qlib.attention.figures.marks import (
+    CLAIMED,
+    LINE,
+    SMALL,
+    in_percent,
+    of_method,
+    pace,
+)
 from qlib.workbook import plotting
 
 
@@ -55,6 +62,7 @@ def _times(ax, found):
 def _errors(ax, found):
     _spread(ax, found, found.errors, ~found.exact)
     ax.set_yticks(range(len(found.methods)), [])
+    in_percent(ax.xaxis)
     ax.axvline(CLAIMED, **LINE)
     middle = np.median(found.errors, axis=1)
     middle[found.exact] = np.inf
