@@ -1,17 +1,15 @@
 """Attention to clusters of keys, with a query's own surroundings exact."""
 
-import math
-
 import torch
 from torch.nn.functional import pad
 
 from qlib.arguments import positive_integer
 from qlib.attention.backend import AttentionResult, Backend, Info
-from qlib.attention.blockwise.pools import leaves_of, wide_dtype
-from qlib.attention.blockwise.segments import all_keys, past_segments, pool_size
+from qlib.attention.blockwise.pools import leaves_of
+from qlib.attention.blockwise.segments import all_keys, past_segments
 from qlib.attention.blockwise.tile import attend_columns, spread
 
-LOGITS = 2**19  # in one product: 2 MiB in float32, near a processor core's own cache
+LOGITS = 2**18  # in one product: 1 MiB in float32, a processor core's own cache
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -27,7 +25,7 @@ def attend(
     need_weights,
     pool=16,
     pools=256,
-    tile=128,
+    tile=256,
     dtype=None,
 ):
     """Softmax attention in which near keys share one weight.
@@ -68,22 +66,22 @@ def attend(
         raise ValueError(f"dtype: got {dtype!r}; allowed: None or one of {DTYPES}")
     dtype = dtype or q.dtype
     tile = min(tile, leaves_of(q.shape[2], 1))
-    size = pool_size(k.shape[2], pool, pools)
-    length = padded_length(q.shape[2], k.shape[2], mask.is_causal, tile, size)
+
+    def size_of(length):
+        return max(1, min(pool, length // pools))
+
+    length = padded_length(q.shape[2], k.shape[2], mask.is_causal, tile, size_of)
     heads = flat_heads(q, k, v, mask, length)
     if mask.is_causal:
-        seen = past_segments(
-            *heads,
-            scale,
-            dtype,
-            tile=tile,
-            size_of=lambda length: pool_size(length, pool, pools),
-        )
+        seen = past_segments(*heads, scale, dtype, tile=tile, size_of=size_of)
     else:
-        seen = [all_keys(*heads, scale, dtype, size=size)] * -(-q.shape[2] // tile)
-    scaled = heads[0].to(wide_dtype(dtype)) * (scale * math.log2(math.e))
+        one = all_keys(*heads, scale, dtype, size=size_of(k.shape[2]))
+        tile = max(tile, LOGITS // (len(heads[0]) * one.keys.shape[1]))
+        seen = [[one]] * -(-q.shape[2] // tile)
+    scaled = (heads[0] * scale).to(dtype)
+    blind = mask.keys is not None
     output, weights, columns = attend_tiles(
-        scaled.to(dtype), seen, tile, length, mask.is_causal, need_weights
+        scaled, seen, tile, length, mask.is_causal, blind, need_weights
     )
     info = Info("blockwise", "pooled keys", dtype, columns, columns)
     shape = q.shape[:3]
@@ -101,11 +99,11 @@ def power_of_two(name, value):
     return number
 
 
-def padded_length(queries, keys, is_causal, tile, size):
+def padded_length(queries, keys, is_causal, tile, size_of):
     """Keys that tiles or pools of equal size need, at least as many as there are."""
     if is_causal:
         return -(-queries // tile) * tile
-    leaves = leaves_of(keys, size)
+    leaves = leaves_of(keys, size_of(keys))
     return -(-keys // leaves) * leaves
 
 
@@ -127,24 +125,27 @@ def flat_heads(q, k, v, mask, length):
     return *(x.flatten(0, 1) for x in (q, k, v)), valid.flatten(0, 1)
 
 
-def attend_tiles(q, seen, tile, length, is_causal, need_weights):
+def attend_tiles(q, seen, tile, length, is_causal, blind, need_weights):
     """Output, weights or None, and mean columns seen, over tiles of queries."""
     outputs, kept, columns = [], [], 0
-    later = torch.ones(tile, tile, dtype=torch.bool, device=q.device).triu_(1)
     for rows, parts in zip(q.split(tile, 1), seen, strict=True):
-        shut = later[: rows.shape[1]] if is_causal else None
         keys, values, counts = (
             torch.cat([getattr(part, name) for part in parts], 1)
             for name in ("keys", "values", "log_counts")
         )
+        later = None
+        if is_causal:
+            later = counts.new_full((rows.shape[1], tile), -torch.inf).triu_(1)
         columns += keys.shape[1] * rows.shape[1] / q.shape[1]
         group = max(1, LOGITS // (rows.shape[1] * keys.shape[1]))
         groups = (x.split(group) for x in (rows, keys, values, counts))
-        found = [attend_columns(*some, shut) for some in zip(*groups, strict=True)]
-        outputs.append(torch.cat([output for output, _, _ in found]))
+        found = [
+            attend_columns(*some, later, blind=blind)
+            for some in zip(*groups, strict=True)
+        ]
+        outputs.append(torch.cat([output for output, _ in found]))
         if need_weights:
-            shared = torch.cat([weights / total for _, weights, total in found])
-            kept.append(spread(shared, parts, length))
+            kept.append(spread(torch.cat([each for _, each in found]), parts, length))
     weights = torch.cat(kept, 1) if need_weights else None
     return torch.cat(outputs, 1), weights, columns
 

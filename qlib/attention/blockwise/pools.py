@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import embedding_bag
 
-from qlib.attention.blockwise.tree import cluster_order
-
 
 @dataclass(frozen=True, eq=False)
 class Pools:
@@ -19,7 +17,7 @@ class Pools:
     values : (head, pool, value) tensor
         Likewise.
     log_counts : (head, pool) tensor
-        log2 of the number of open keys; -inf where there is none.
+        log of the number of open keys; -inf where there is none.
     members : (head, pool, size) integer tensor
         Positions of the keys.
     shares : (head, pool, size) tensor
@@ -38,7 +36,7 @@ class Pools:
         return Pools(*(x.narrow(1, start, length) for x in tensors))
 
 
-def pooled(k, v, valid, members, dtype):
+def pooled(k, v, valid, rows, dtype):
     """Pools of given members.
 
     Parameters
@@ -46,8 +44,8 @@ def pooled(k, v, valid, members, dtype):
     k, v : (head, key, d), (head, key, value) tensors
         0 where a key is shut.
     valid : (head, key) bool tensor
-    members : (head, pool, size) integer tensor
-        Positions along the key axis.
+    rows : (head, pool, size) integer tensor
+        Members: head * keys + position.
     dtype : torch.dtype
         Of the pooled keys and values; counts and shares are in `wide_dtype` of it.
 
@@ -56,22 +54,26 @@ def pooled(k, v, valid, members, dtype):
     Pools
     """
     heads, length, _ = k.shape
-    first = torch.arange(0, heads * length, length, device=k.device)[:, None, None]
-    rows = (members + first).flatten(0, 1)  # (head * pool, size)
     wide = wide_dtype(dtype)
-    shares = valid.flatten()[rows].to(wide)
+    flat = rows.flatten(0, 1)  # (head * pool, size)
+    shares = valid.flatten()[flat].to(wide)
     count = shares.sum(-1, keepdim=True)  # (head * pool, 1)
     shares = shares / count.clamp_min(1)
     keys, values = (
         embedding_bag(
-            rows, x.flatten(0, 1).to(wide), mode="sum", per_sample_weights=shares
+            flat, x.flatten(0, 1).to(wide), mode="sum", per_sample_weights=shares
         )
         .view(heads, -1, x.shape[-1])
         .to(dtype)
         for x in (k, v)
     )
-    log_counts = count.log2().view(heads, -1)
-    return Pools(keys, values, log_counts, members, shares.view(members.shape))
+    log_counts = count.log().view(heads, -1)
+    return Pools(keys, values, log_counts, rows % length, shares.view(rows.shape))
+
+
+def wide_dtype(dtype):
+    """Of sums and exponentials: float32 for the half precisions, else the dtype."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def single_keys(k, v, valid, dtype):
@@ -88,45 +90,10 @@ def single_keys(k, v, valid, dtype):
     """
     shares = valid.to(wide_dtype(dtype))
     places = torch.arange(k.shape[1], device=k.device).expand(len(k), -1)
-    log_counts = shares.log2()
+    log_counts = shares.log()
     return Pools(
         k.to(dtype), v.to(dtype), log_counts, places[..., None], shares[..., None]
     )
-
-
-def wide_dtype(dtype):
-    """Of sums and exponentials: float32 for the half precisions, else the dtype."""
-    return torch.promote_types(dtype, torch.float32)
-
-
-def clustered(points, k, v, valid, dtype, *, starts, length, size):
-    """Pools of about `size` keys near each other within each of some segments.
-
-    Parameters
-    ----------
-    points : (head, key, axis) tensor
-        Where each key lies.
-    k, v, valid, dtype
-        As in `pooled`.
-    starts : (segment,) integer tensor
-        First key of each segment.
-    length : int
-        Of a segment; a multiple of the number of its pools.
-    size : int
-        Pools hold at most so many keys: there are 2**ceil(log2(length / size)) of
-        them in a segment.
-
-    Returns
-    -------
-    list over segments of Pools
-    """
-    places = starts[:, None] + torch.arange(length, device=k.device)
-    inside = points[:, places].flatten(0, 1)  # (head * segment, length, axis)
-    leaves = leaves_of(length, size)
-    order = cluster_order(inside, leaves).view(len(points), len(starts), length)
-    members = (order + starts[:, None]).reshape(len(points), -1, length // leaves)
-    pools = pooled(k, v, valid, members, dtype)
-    return [pools.narrow(first, leaves) for first in range(0, members.shape[1], leaves)]
 
 
 def leaves_of(length, size):

@@ -3,12 +3,8 @@
 import torch
 
 from qlib.attention.blockwise.features import coordinates
-from qlib.attention.blockwise.pools import clustered, single_keys
-
-
-def pool_size(length, most, least_pools):
-    """Keys in a pool of a segment: `most`, less where pools would be too few."""
-    return max(1, min(most, length // least_pools))
+from qlib.attention.blockwise.pools import leaves_of, pooled, single_keys
+from qlib.attention.blockwise.tree import cluster_orders
 
 
 def all_keys(q, k, v, valid, scale, dtype, *, size):
@@ -27,26 +23,23 @@ def all_keys(q, k, v, valid, scale, dtype, *, size):
 
     Returns
     -------
-    list of Pools
-        One.
+    Pools
     """
     if size == 1:
-        return [single_keys(k, v, valid, dtype)]
+        return single_keys(k, v, valid, dtype)
     points = coordinates(*plain(q, k, v), valid, scale, prefix=k.shape[1])
-    start = torch.zeros(1, dtype=torch.long, device=k.device)
-    return clustered(
-        points, k, v, valid, dtype, starts=start, length=k.shape[1], size=size
-    )
+    whole = [(0, k.shape[1], size)]
+    return clustered(points, k, v, valid, dtype, [whole])[0][0]
 
 
 def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
     """For each tile of queries, its past in pools and its own keys one by one.
 
     Level l has segments of 2**l tiles, of which every second is pooled, the first
-    included. Digit l of the tile's number is one where such a segment ends with its
-    past or with a longer segment's start: so every past key is seen once, in the
-    longest such segment. A segment is pooled by its own keys and by the metric of the
-    first tile, which lie before every query that sees it.
+    included. Where digit l of a tile's number is one, one of them is a part of its
+    past: so every past key is seen once, in the longest such segment. A segment is
+    pooled by its own keys and by the metric of the first tile, which lie before every
+    query that sees it.
 
     Parameters
     ----------
@@ -55,35 +48,67 @@ def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
     tile : int
         A power of two.
     size_of : callable
-        Keys in a pool of a segment of a given length.
+        Most keys in a pool of a segment of a given length.
 
     Returns
     -------
     list over tiles of lists of Pools
         The tile's own keys last.
     """
+    length = k.shape[1]
     single = single_keys(k, v, valid, dtype)
-    points = coordinates(*plain(q, k, v), valid, scale, prefix=tile)
-    levels, length = [], tile
-    while length < k.shape[1]:
-        starts = range(0, k.shape[1] - length, 2 * length)
-        size = size_of(length)
+    exact, rough, span = [], [], tile
+    while span < length:
+        size = size_of(span)
+        starts = range(0, length - span, 2 * span)
         if size == 1:
-            levels.append([single.narrow(start, length) for start in starts])
+            exact.append([single.narrow(start, span) for start in starts])
         else:
-            starts = torch.tensor(starts, device=k.device)
-            levels.append(
-                clustered(
-                    points, k, v, valid, dtype, starts=starts, length=length, size=size
-                )
-            )
-        length *= 2
+            rough.append([(start, span, size) for start in starts])
+        span *= 2
+    if rough:
+        points = coordinates(*plain(q, k, v), valid, scale, prefix=tile)
+        exact += clustered(points, k, v, valid, dtype, rough[::-1])[::-1]
     seen = []
-    for number in range(k.shape[1] // tile):
-        digits = [level for level in range(len(levels)) if number >> level & 1]
-        past = [levels[level][number >> level + 1] for level in digits]
+    for number in range(length // tile):
+        digits = [level for level in range(len(exact)) if number >> level & 1]
+        past = [exact[level][number >> level + 1] for level in digits]
         seen.append([*past, single.narrow(number * tile, tile)])
     return seen
+
+
+def clustered(points, k, v, valid, dtype, levels):
+    """Pools of keys near each other within each of some segments.
+
+    Parameters
+    ----------
+    points : (head, key, axis) tensor
+        Where each key lies.
+    k, v, valid, dtype
+        As in `all_keys`.
+    levels : list of lists of (start, length, size)
+        Segments of one length, with the most keys in a pool; from the longest.
+
+    Returns
+    -------
+    list of lists of Pools
+    """
+    heads, keys, _ = points.shape
+    first = torch.arange(0, heads * keys, keys, device=k.device)[:, None, None]
+    segments = []
+    for level in levels:
+        _, length, size = level[0]
+        starts = torch.tensor([start for start, _, _ in level], device=k.device)
+        rows = first + starts[:, None] + torch.arange(length, device=k.device)
+        segments.append((rows.flatten(0, 1), length // leaves_of(length, size)))
+    found = []
+    orders = cluster_orders(points.flatten(0, 1), segments)
+    for order, (_, size) in zip(orders, segments, strict=True):
+        pools = pooled(k, v, valid, order.view(heads, -1, size), dtype)
+        leaves = order.shape[1] // size
+        count = pools.keys.shape[1]
+        found.append([pools.narrow(at, leaves) for at in range(0, count, leaves)])
+    return found
 
 
 def plain(*tensors):

@@ -3,40 +3,40 @@
 import torch
 
 
-def attend_columns(q, keys, values, log_counts, later):
+def attend_columns(q, keys, values, log_counts, later, *, blind):
     """Attention to pools as if every open member had the pool's key and value.
 
     Parameters
     ----------
     q : (head, row, d) tensor
-        Times scale * log2(e). Products are computed in its dtype, sums and
-        exponentials in that of `log_counts`.
+        Times the scale. Products are computed in its dtype, the softmax in that of
+        `log_counts`.
     keys, values : (head, column, d), (head, column, value) tensors
     log_counts : (head, column) tensor
-        log2 of how many keys a column stands for.
-    later : (row, last) bool tensor or None
-        True where a row may not see one of the last columns.
+        log of how many keys a column stands for.
+    later : (row, last) tensor or None
+        -inf where a row may not see one of the last columns, else 0.
+    blind : bool
+        Whether there may be rows that see nothing.
 
     Returns
     -------
     output : (head, row, value) tensor
         0 for a row that sees nothing.
     weights : (head, row, column) tensor
-        Before they are divided by their total.
-    total : (head, row, 1) tensor
-        Sum of the weights; 1 for a row that sees nothing.
+        Likewise.
     """
-    wide = log_counts.dtype
-    logits = (q @ keys.mT).to(wide)  # (head, row, column)
-    logits = logits.add_(log_counts[:, None])
+    logits = torch.bmm(q, keys.mT).to(log_counts.dtype)  # (head, row, column)
+    logits.add_(log_counts[:, None])
     if later is not None:
-        logits[..., -later.shape[1] :].masked_fill_(later, -torch.inf)
-    level = logits.detach().amax(-1, keepdim=True)
-    weights = logits.sub_(level.clamp_min(torch.finfo(wide).min)).exp2_()
-    total = weights.sum(-1, keepdim=True)
-    total = total.masked_fill(total == 0, 1)
-    output = (weights.to(q.dtype) @ values).to(wide) / total  # (head, row, value)
-    return output, weights, total
+        logits.narrow(2, logits.shape[2] - len(later[0]), len(later[0])).add_(later)
+    if blind:
+        nothing = (logits == -torch.inf).all(-1, keepdim=True)
+        logits = logits.masked_fill(nothing, 0)
+    weights = logits.softmax(-1)
+    if blind:
+        weights = weights.masked_fill(nothing, 0)
+    return torch.bmm(weights.to(q.dtype), values), weights
 
 
 def spread(weights, parts, length):
