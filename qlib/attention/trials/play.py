@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from qlib.arguments import integer_between, number_between, one_of
+from qlib.arguments import integer_between, number_between, one_of, positive_integer
 from qlib.attention.attention import quantum_attention
 from qlib.attention.profile import in_turns
 from qlib.attention.trials.inputs import relative_errors
@@ -63,7 +63,7 @@ def played(inputs, way, *, budget=32, length=None, temperature=1.0, seed=0, repe
     way : str
         One of `WAYS`.
     budget : int
-        1 to `length`.
+        1 or more; of it, `length` is used at most.
     length : int, optional
         Queries and keys taken from the start of `inputs`, 2 or more; by default all.
     temperature : float
@@ -80,7 +80,7 @@ def played(inputs, way, *, budget=32, length=None, temperature=1.0, seed=0, repe
     one_of("way", way, tuple(WAYS))
     length = inputs.length if length is None else length
     length = integer_between("length", length, 2, inputs.length)
-    budget = integer_between("budget", budget, 1, length)
+    budget = min(positive_integer("budget", budget), length)
     number_between("temperature", temperature, 0, np.inf, open_low=True)
     cut = {name: getattr(inputs, name)[:1, :1, :length] for name in "qkv"}
     inputs = replace(inputs, **cut | {"q": cut["q"] / temperature})
