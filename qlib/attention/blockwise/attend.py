@@ -5,7 +5,7 @@ from torch.nn.functional import pad
 
 from qlib.arguments import positive_integer
 from qlib.attention.backend import AttentionResult, Backend, Info
-from qlib.attention.blockwise.pools import leaves_of
+from qlib.attention.blockwise.pools import leaves_of, wide_dtype
 from qlib.attention.blockwise.segments import all_keys, past_segments
 from qlib.attention.blockwise.tile import attend_columns, spread
 
@@ -36,7 +36,7 @@ def attend(
     segments of 1, 2, 4, ... tiles, none of which holds a later key. It is the
     coarse part of multiresolution analysis attention (arXiv 2207.10284), over
     clusters instead of neighbours in the text, in the off-diagonal blocks of a
-    hierarchical matrix (HODLR, arXiv 1403.5337). The error is of first order in the
+    hierarchical matrix (H-Transformer-1D, arXiv 2107.11906). The error is of first order in the
     spread of the logits within clusters.
 
     Parameters
@@ -77,7 +77,7 @@ def attend(
     else:
         one = all_keys(*heads, scale, dtype, size=size_of(k.shape[2]))
         tile = max(tile, LOGITS // (len(heads[0]) * one.keys.shape[1]))
-        seen = [[one]] * -(-q.shape[2] // tile)
+        seen = [[(one, 0, one.keys.shape[1])]] * -(-q.shape[2] // tile)
     scaled = (heads[0] * scale).to(dtype)
     blind = mask.keys is not None
     output, weights, columns = attend_tiles(
@@ -128,19 +128,22 @@ def flat_heads(q, k, v, mask, length):
 def attend_tiles(q, seen, tile, length, is_causal, blind, need_weights):
     """Output, weights or None, and mean columns seen, over tiles of queries."""
     outputs, kept, columns = [], [], 0
+    later = None
+    if is_causal:
+        wide = wide_dtype(q.dtype)
+        later = torch.full((tile, tile), -torch.inf, dtype=wide, device=q.device)
+        later = later.triu_(1)
     for rows, parts in zip(q.split(tile, 1), seen, strict=True):
         keys, values, counts = (
-            torch.cat([getattr(part, name) for part in parts], 1)
+            torch.cat([getattr(x, name).narrow(1, *run) for x, *run in parts], 1)
             for name in ("keys", "values", "log_counts")
         )
-        later = None
-        if is_causal:
-            later = counts.new_full((rows.shape[1], tile), -torch.inf).triu_(1)
+        shut = None if later is None else later[: rows.shape[1]]
         columns += keys.shape[1] * rows.shape[1] / q.shape[1]
         group = max(1, LOGITS // (rows.shape[1] * keys.shape[1]))
         groups = (x.split(group) for x in (rows, keys, values, counts))
         found = [
-            attend_columns(*some, later, blind=blind)
+            attend_columns(*some, shut, blind=blind)
             for some in zip(*groups, strict=True)
         ]
         outputs.append(torch.cat([output for output, _ in found]))

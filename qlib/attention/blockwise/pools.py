@@ -30,11 +30,6 @@ class Pools:
     members: torch.Tensor
     shares: torch.Tensor
 
-    def narrow(self, start, length):
-        """Some of the pools, in a row."""
-        tensors = (self.keys, self.values, self.log_counts, self.members, self.shares)
-        return Pools(*(x.narrow(1, start, length) for x in tensors))
-
 
 def pooled(k, v, valid, rows, dtype):
     """Pools of given members.

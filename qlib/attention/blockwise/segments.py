@@ -29,7 +29,7 @@ def all_keys(q, k, v, valid, scale, dtype, *, size):
         return single_keys(k, v, valid, dtype)
     points = coordinates(*plain(q, k, v), valid, scale, prefix=k.shape[1])
     whole = [(0, k.shape[1], size)]
-    return clustered(points, k, v, valid, dtype, [whole])[0][0]
+    return clustered(points, k, v, valid, dtype, [whole])[0][0][0]
 
 
 def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
@@ -52,8 +52,8 @@ def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
 
     Returns
     -------
-    list over tiles of lists of Pools
-        The tile's own keys last.
+    list over tiles of lists of (Pools, first, count)
+        Runs of pools; the tile's own keys last.
     """
     length = k.shape[1]
     single = single_keys(k, v, valid, dtype)
@@ -62,7 +62,7 @@ def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
         size = size_of(span)
         starts = range(0, length - span, 2 * span)
         if size == 1:
-            exact.append([single.narrow(start, span) for start in starts])
+            exact.append([(single, start, span) for start in starts])
         else:
             rough.append([(start, span, size) for start in starts])
         span *= 2
@@ -73,7 +73,7 @@ def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
     for number in range(length // tile):
         digits = [level for level in range(len(exact)) if number >> level & 1]
         past = [exact[level][number >> level + 1] for level in digits]
-        seen.append([*past, single.narrow(number * tile, tile)])
+        seen.append([*past, (single, number * tile, tile)])
     return seen
 
 
@@ -91,7 +91,8 @@ def clustered(points, k, v, valid, dtype, levels):
 
     Returns
     -------
-    list of lists of Pools
+    list over levels of lists over segments of (Pools, first, count)
+        Runs of the pools of a level.
     """
     heads, keys, _ = points.shape
     first = torch.arange(0, heads * keys, keys, device=k.device)[:, None, None]
@@ -107,7 +108,7 @@ def clustered(points, k, v, valid, dtype, levels):
         pools = pooled(k, v, valid, order.view(heads, -1, size), dtype)
         leaves = order.shape[1] // size
         count = pools.keys.shape[1]
-        found.append([pools.narrow(at, leaves) for at in range(0, count, leaves)])
+        found.append([(pools, at, leaves) for at in range(0, count, leaves)])
     return found
 
 

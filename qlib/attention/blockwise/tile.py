@@ -45,8 +45,8 @@ def spread(weights, parts, length):
     Parameters
     ----------
     weights : (head, row, column) tensor
-    parts : sequence of Pools
-        Whose columns these are, one after the other.
+    parts : sequence of (Pools, first, count)
+        Runs of pools that these columns are, one after the other.
     length : int
         Of the key axis.
 
@@ -55,9 +55,11 @@ def spread(weights, parts, length):
     (head, row, key) tensor
     """
     keys = weights.new_zeros(*weights.shape[:2], length)
-    widths = [pools.keys.shape[1] for pools in parts]
-    for part, pools in zip(weights.split(widths, -1), parts, strict=True):
-        shared = part[..., None] * pools.shares[:, None]  # (head, row, pool, size)
-        places = pools.members.flatten(1)[:, None].expand(-1, weights.shape[1], -1)
+    widths = [count for _, _, count in parts]
+    for part, (pools, *run) in zip(weights.split(widths, -1), parts, strict=True):
+        shares = pools.shares.narrow(1, *run)[:, None]  # (head, 1, pool, size)
+        shared = part[..., None] * shares  # (head, row, pool, size)
+        places = pools.members.narrow(1, *run).flatten(1)[:, None]
+        places = places.expand(-1, weights.shape[1], -1)
         keys = keys.scatter_add(2, places, shared.flatten(2))  # (head, row, key)
     return keys
