@@ -4,7 +4,7 @@ import torch
 
 from qlib.attention.backend import ANY_MASK, AttentionResult, Backend, Info
 
-TILE = 2**21  # logits at a time: 8 MiB in float32, about a processor's cache
+TILE = 2**21  # logits at a time: 8 MiB in float32, less than a shared cache
 
 
 def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights):
@@ -51,7 +51,7 @@ def accumulation_dtype(dtype):
 
 
 def query_chunks(q, key_length, logits):
-    """(start, stop) of chunks of queries with about that many logits in each."""
+    """(start, stop) of chunks of 16 queries or more, about that many logits each."""
     batch, heads, queries, _ = q.shape
     rows = max(16, logits // (batch * heads * key_length))
     return [(start, min(start + rows, queries)) for start in range(0, queries, rows)]

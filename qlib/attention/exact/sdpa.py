@@ -8,15 +8,16 @@ from torch.nn.functional import scaled_dot_product_attention
 from qlib.attention.backend import ANY_MASK, AttentionResult, Backend, Info
 from qlib.attention.exact import math
 
-TILE = 2**21  # elements of the mask held at a time
+ROWS = 256  # queries at a time: fewer slow the kernel, more waste causal tiles
 
 
 def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights):
     """softmax(scale q k^T + mask) v by `scaled_dot_product_attention`.
 
     A causal mask alone goes to the kernel as such. Others are handed over as tensors;
-    where causality is one of the parts, in chunks of queries with the keys up to the
-    last of them, so that neither the whole mask nor the later keys cost anything.
+    padding alone at once, as one row of keys, the rest in chunks of `ROWS` queries,
+    with the keys up to the last of them where causality is one of the parts, so that
+    neither the whole mask nor the later keys cost anything.
 
     The kernel returns no weights and draws its dropout from torch's own generator
     only, for which it materialises the weights on a CPU. So with `need_weights` or
@@ -56,8 +57,11 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights):
 
 def masked(q, k, v, mask, scale):
     """The kernel under a mask that has more parts than causality."""
+    queries = q.shape[2]
+    rows = queries if mask.kinds == {"padding"} else ROWS
     outputs = []
-    for start, stop in math.query_chunks(q, k.shape[2], TILE):
+    for start in range(0, queries, rows):
+        stop = min(start + rows, queries)
         end = min(stop, k.shape[2]) if mask.is_causal else k.shape[2]
         tile, blind = math.open_rows(mask, start, stop, k.shape[2], like=q)
         part = scaled_dot_product_attention(
