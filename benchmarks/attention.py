@@ -2,9 +2,10 @@
 
 Inputs: independent standard normal q, k, v, and those of a language model trained
 first, a window of text it has not seen, its second and fourth layers (the settings of
-the blockwise backend were chosen on the others); at 8192 the fourth alone. Two heads of
-64, lengths 512, 2048 and 8192, causal and not. The model is causal: without the mask
-its queries meet keys they were not trained for.
+the blockwise backend were chosen on the others); from 2048 on the fourth alone. Two
+heads of 64, lengths 512, 2048 and 8192, causal and not. The model is causal: without
+the mask its queries meet keys they were not trained for. Samplers form every logit and
+then draw, so that they are slower than exact attention; at 8192 they are left out.
 
 Rivals, in float32 and in bfloat16: the naive formula, which keeps every pair, PyTorch's
 fused kernel (SDPA), and whatever exact method of the same precision is fastest.
@@ -47,7 +48,8 @@ from qlib.workbook.benchmark import markdown_table, publish
 from qlib.workbook.provenance import provenance
 
 LAYERS = (1, 3)  # numbered from 0; the settings of blockwise were chosen on 0 and 2
-LONG = 4096  # from here on fewer layers, turns, seeds and samplers
+LONG = 2048  # from here on one layer, fewer turns, seeds and settings of samplers
+LONGEST = 2048  # for samplers: they form every logit and then draw
 ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 2e-2}  # allowed to exact methods
 ALLOWED = 0.1  # error below which a method is compared in words
 
@@ -75,12 +77,12 @@ def configurations(length, is_causal):
 
 def settings(length):
     """(backend, option, values) of the methods that approximate."""
-    long = length >= LONG
-    samplers = () if long else ("multinomial", "importance", "stratified", "topk_rest")
+    samplers = ("multinomial", "importance", "stratified", "topk_rest")
+    budgets = (128,) if length >= LONG else (32, 128)
+    drawn = [(name, "samples", budgets) for name in (*samplers, "control_variate")]
+    drawn.append(("adaptive", "target_error", (ALLOWED,)))
     return [
-        *((name, "samples", (32, 128)) for name in samplers),
-        *([] if long else [("adaptive", "target_error", (0.1,))]),
-        ("control_variate", "samples", (32,) if long else (32, 128)),
+        *(drawn if length <= LONGEST else []),
         ("blockwise", "pool", (2, 4, 8, 16)),
         ("performer", "features", (256, 1024)),
         ("linformer", "rank", (64, 256)),
@@ -126,15 +128,19 @@ def panels(real):
 
 def measure(inputs, machine, repeats):
     """Points of one table, each with its floor in seconds."""
-    long = inputs.length >= LONG
     chosen = configurations(inputs.length, inputs.is_causal)
-    turns, seeds = (max(2, repeats // 2), 2) if long else (repeats, 5)
+    seeds = 2 if inputs.length >= LONG else 5
+    turns = turns_at(inputs.length, repeats)
     found = pareto(inputs, chosen, repeats=turns, seeds=seeds)
     for point in found.points:
         if point.exact and point.errors.max() > ROUNDING[point.precision]:
             name = point.configuration.name
             raise ArithmeticError(f"{name} errs by {point.errors.max():.2g}")
     return found, {each: floor(each, inputs, machine) for each in found.points}
+
+
+def turns_at(length, repeats):
+    return max(3, repeats // 2) if length >= LONG else repeats
 
 
 def floor(point, inputs, machine):
@@ -166,7 +172,7 @@ def row(found, point, floor, layers):
     spent = point.seconds.min()
     return [
         point.configuration.name.replace("_", " "),
-        str(point.precision).removeprefix("torch."),
+        name_of(point.precision),
         error_text(point.errors),
         f"{1e3 * spent / layers:.3g}",
         *(f"{faster(found, point, kind):.2f}" for kind in ("naive", "sdpa", "exact")),
@@ -175,6 +181,10 @@ def row(found, point, floor, layers):
         f"{1e3 * floor / layers:.3g}",
         f"{spent / floor:.1f}",
     ]
+
+
+def name_of(dtype):
+    return str(dtype).removeprefix("torch.")
 
 
 def faster(found, point, kind):
@@ -200,9 +210,9 @@ def in_words(found):
     best = min(near, key=lambda each: each.seconds.min())
     return (
         f"Fastest approximation below {ALLOWED:.0%}: {best.configuration.name}, "
-        f"{best.errors.mean():.1%}, {faster(found, best, 'exact'):.2f} times as fast "
-        f"as the best exact method of its precision, "
-        f"{faster(found, best, 'sdpa'):.2f} times as fast as SDPA."
+        f"products in {name_of(best.precision)}, {best.errors.mean():.1%}, "
+        f"{faster(found, best, 'exact'):.2f} times as fast as the best exact method of "
+        f"its precision, {faster(found, best, 'sdpa'):.2f} times as fast as SDPA."
     )
 
 
@@ -218,7 +228,7 @@ def section(inputs, found, floors):
 
 def machine_text(machine):
     rates = ", ".join(
-        f"{str(dtype).removeprefix('torch.')} {rate / 1e9:.0f} GFLOP/s"
+        f"{name_of(dtype)} {rate / 1e9:.0f} GFLOP/s"
         for dtype, rate in machine.multiplied.items()
     )
     return f"Products of matrices: {rates}; copies at {machine.moved / 1e9:.1f} GB/s."
@@ -235,8 +245,8 @@ def head(arguments, source, load):
     return (
         f"Written by `benchmarks/attention.py`, whose head says what is measured. "
         f"Language model: {source}. Least of {arguments.repeats} times, from length "
-        f"{LONG} on of {max(2, arguments.repeats // 2)}. {made['processor']}, vectors "
-        f"{here.vectors}, half precision {', '.join(features) or 'none'}, "
+        f"{LONG} on of {turns_at(LONG, arguments.repeats)}. {made['processor']}, "
+        f"vectors {here.vectors}, half precision {', '.join(features) or 'none'}, "
         f"Python {made['python']}, {packages}. Load average of the {os.cpu_count()} "
         f"cores {load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, this run "
         f"being {max(arguments.threads)} of it at most. {arguments.note}"
