@@ -196,6 +196,25 @@ def test_adaptive_samples_meet_their_target(target, causal):
     assert 0.8 * target < error < 1.25 * target
 
 
+def test_adaptive_samples_pool_queries_across_chunks():
+    q, k, v = inputs(queries=128, keys=128, dim=16)  # causal: two chunks of 64
+    result = repeated(
+        "adaptive", q, k, v, 8, target_error=0.3, max_samples=128, is_causal=True
+    )
+    samples = result.info.samples.double()
+    before, after = samples[..., 60:64].mean(), samples[..., 64:68].mean()
+    assert 0.8 < after / before < 1.6  # forgetting the first chunk gives 2.5
+
+
+@pytest.mark.parametrize("name", ["multinomial", "importance"])
+def test_two_independent_draws_give_an_unbiased_variance(name):
+    q, k, v = inputs()
+    output = exact(q, k, v)[0]
+    result = repeated(name, q, k, v, 500, samples=2)
+    stated = result.info.standard_error.square().sum((-3, -2, -1)).mean()
+    assert abs(stated / squared_error(result, output) - 1) < 0.1
+
+
 def test_adaptive_reads_more_where_weights_are_spread_and_no_more_than_allowed():
     q, k, v = inputs(queries=64, keys=200, dim=8)
     q[:, 0] *= 4

@@ -76,9 +76,8 @@ def inverse_cdf(counts, places, order=None):
         counts = counts.gather(-1, order.expand_as(counts))
     edges = counts.cumsum(-1)  # (batch, head, query, key)
     total = edges[..., -1:]
-    whole = total.round()
-    void = places >= whole
-    inside = torch.where(void, places[..., :1], places) * (total / whole.clamp(min=1))
+    void = places >= total.round()
+    inside = torch.where(void, places[..., :1], places)
     inside = inside.minimum(torch.nextafter(total, torch.zeros_like(total)))
     keys = torch.searchsorted(edges, inside.contiguous(), right=True)
     keys = keys.clamp_(max=counts.shape[-1] - 1)

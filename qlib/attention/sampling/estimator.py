@@ -53,7 +53,7 @@ class Design:
     Attributes
     ----------
     counts : (batch, head, query, key) tensor
-        Expected draws of each key.
+        Expected draws of each key, without gradients.
     places : (batch, head, query, sample) tensor
         Of the draws on the cumulated counts.
     independent : bool
@@ -163,9 +163,8 @@ def first_keys(mask, stop):
 
 def _estimate(weights, v, plan, dropout_p, generator, need_weights):
     """Output, draws, weights and standard error of a chunk of queries."""
-    counts = plan.counts.detach()
-    keys, void = inverse_cdf(counts, plan.places, plan.order)
-    count = counts.gather(-1, keys).masked_fill(void, 1)  # (b, h, query, sample)
+    keys, void = inverse_cdf(plan.counts, plan.places, plan.order)
+    count = plan.counts.gather(-1, keys).masked_fill(void, 1)  # (b, h, query, sample)
     share = weights.gather(-1, keys)
     if plan.coarse is not None:
         share = share - plan.coarse
