@@ -10,7 +10,8 @@ from qlib.attention.backend import ANY_MASK, AttentionResult, Backend, Info
 from qlib.attention.backends import BACKENDS
 from qlib.attention.exact.math import softmax_rows
 from qlib.attention.limits import least_samples, oracle_keys, oracle_rank
-from qlib.attention.trials.errors import sampling_errors
+from qlib.attention.trials.configurations import standard
+from qlib.attention.trials.errors import SamplingErrors, sampling_errors
 from qlib.attention.trials.inputs import (
     Inputs,
     gaussian,
@@ -20,6 +21,7 @@ from qlib.attention.trials.inputs import (
 )
 from qlib.attention.trials.limits import limits_table
 from qlib.attention.trials.pareto import Configuration, Pareto, Point, pareto
+from qlib.attention.trials.samplers import SAMPLERS, performer
 from qlib.attention.trials.small import EXACT, Small, small
 
 
@@ -84,11 +86,51 @@ def test_errors_of_draws_follow_theory(drawing, is_causal):
     np.testing.assert_array_equal(found.values_touched, [[4, 64]])
 
 
-def test_an_exact_backend_has_no_error_and_states_none():
-    samplers = {"exact": lambda budget: ("math", {})}
-    found = sampling_errors(layered(), samplers=samplers, budgets=[1], seeds=1)
-    assert found.errors.max() < 1e-5
-    assert np.isnan(found.stated).all()
+def test_an_exact_backend_has_no_error_and_is_no_sampler(drawing):
+    samplers = drawing | {"exact": lambda budget: ("math", {})}
+    found = sampling_errors(layered(), samplers=samplers, budgets=[4, 5], seeds=1)
+    assert found.errors[1].max() < 1e-5
+    assert np.isnan(found.stated[1]).all()
+    assert np.isnan(found.values_touched[1]).all()
+    assert found.best() == "draws"
+    told = [(metric, labels["method"]) for metric, _, labels in found.rows()]
+    assert ("relative error", "exact") in told
+    assert ("values read per query", "exact") not in told
+    assert all(np.isfinite(value) for _, value, _ in found.rows())
+
+
+@pytest.mark.parametrize("budget", [40, 60])
+def test_adaptive_reads_the_budget_on_average(budget):
+    """Its target is fitted with one seed, and the pilots of others differ."""
+    inputs = gaussian(128, heads=3, dim=8)
+    samplers = {"adaptive": SAMPLERS["adaptive"]}
+    found = sampling_errors(inputs, samplers=samplers, budgets=[budget], seeds=3)
+    assert found.values_touched.item() == pytest.approx(budget, rel=0.1)
+
+
+def test_advantage_is_over_multinomial_that_reads_as_much():
+    """Errors c / root of the values read: the ratio of the c, whatever is read."""
+    reads = np.array([[10, 40], [20, 50], [10, 40]], dtype=float)
+    factors = np.array([3.0, 1.5, 6.0])
+    errors = (factors[:, None] / np.sqrt(reads))[..., None, None] * np.ones(
+        (1, 1, 2, 4)
+    )
+    found = SamplingErrors(
+        *("made", 160, ("multinomial", "good", "bad"), np.array([10, 40])),
+        *(errors, errors, reads, errors[:2, :, 0] / 1.25),
+    )
+    np.testing.assert_allclose(found.advantage("good"), 0.5)
+    np.testing.assert_allclose(found.advantage("bad"), 2)
+    np.testing.assert_allclose(found.off_theory(), 0.25)
+    assert found.best(0.25) == "good"
+    np.testing.assert_array_equal(found.at("bad", 40), errors[2, 1])
+
+
+def test_performer_costs_the_operations_of_a_sampler():
+    backend, options = performer(512)["Performer"](128)
+    d = 64
+    assert backend == "performer"
+    assert 8 * d * options["features"] == 2 * d * (512 + 128)
 
 
 def test_a_seed_gives_its_run_whatever_else_is_run(drawing):
@@ -181,6 +223,42 @@ def test_ratios_are_to_the_rival_of_the_same_precision():
     np.testing.assert_allclose(found.speed(ours, "exact"), [2.5, 1.4])
     np.testing.assert_allclose(found.speed(half, "exact"), [1, 1])
     assert found.memory(ours, "naive") == 2
+
+
+def test_the_fastest_and_the_leanest_within_an_error():
+    lean = replace(POINTS[1], peak_bytes=10)
+    found = Pareto("made", 8, False, (POINTS[0], lean, *POINTS[2:]))
+    assert found.fastest(0.25) is POINTS[0]
+    assert found.fastest(0.35) is POINTS[0]
+    assert found.fastest(0.35, "slow") is lean
+    assert found.fastest(0.2) is None
+    assert found.leanest(0.35) is lean
+    assert found.leanest(0.01) is None
+    assert found.spared(lean) == pytest.approx(1 - 10 / 50)
+
+
+def test_rows_of_seconds_are_marked_and_no_two_are_alike():
+    found = Pareto("made", 8, False, POINTS[:2] + POINTS[3:])
+    rows = list(found.rows())
+    timed = [metric for metric, _, labels in rows if labels.get("kind") == "time"]
+    assert set(timed) == {
+        "milliseconds",
+        *(f"times as fast as {kind}" for kind in ("naive", "sdpa", "exact")),
+    }
+    assert len({(metric, str(labels)) for metric, _, labels in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_the_standard_configurations_run_and_honour_causality(is_causal):
+    names = {each.name for each in standard(8192, is_causal=is_causal)}
+    assert not any(name.startswith("stratified") for name in names)
+    assert ("Linformer" in names) is ("Nyström" in names) is not is_causal
+    inputs = gaussian(32, heads=1, dim=8, is_causal=is_causal)
+    asked = standard(32, is_causal=is_causal)
+    found = pareto(inputs, asked, repeats=1, seeds=1)
+    names = [each.configuration.name for each in found.points]
+    assert len(set(names)) == len(names) > len(asked)
+    assert all(np.isfinite(value) for _, value, _ in found.rows())
 
 
 def test_the_front_holds_what_nothing_beats_in_both():

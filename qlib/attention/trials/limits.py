@@ -11,6 +11,18 @@ from qlib.attention.limits import (
     polynomial_features,
 )
 
+METRICS = {
+    "samples": "least draws per query",
+    "multinomial": "least multinomial draws per query",
+    "allocated": "least draws per query, shared out between queries",
+    "keys": "keys per query of an oracle",
+    "keys_renormalised": "keys per query of an oracle, weights renormalised",
+    "rank": "rank of the weights of an oracle",
+    "output_rank": "rank of the output",
+    "degree": "least degree of a polynomial kernel",
+    "features": "features of that kernel",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Limits:
@@ -46,6 +58,13 @@ class Limits:
     output_rank: np.ndarray
     degree: np.ndarray
     features: np.ndarray
+
+    def rows(self):
+        """What a record holds: (metric, value, labels), medians over heads."""
+        labels = {"inputs": self.name, "length": self.length, "error": self.error}
+        labels["causal"] = self.is_causal
+        for name, metric in METRICS.items():
+            yield metric, float(np.median(getattr(self, name))), labels
 
 
 def limits_table(several, *, error=0.1, highest=12):

@@ -11,7 +11,7 @@ from qlib.attention.backend import Info
 from qlib.attention.backends import BACKENDS
 from qlib.attention.limits.break_even import naive
 from qlib.attention.profile import profiles
-from qlib.attention.trials.inputs import reference, relative_errors
+from qlib.attention.trials.inputs import reference, relative_errors, root_mean_square
 
 NAIVE = "naive"  # the formula as it is written down, a rival and no backend
 
@@ -67,6 +67,11 @@ class Point:
     keys_touched: float
     values_touched: float
 
+    @property
+    def error(self):
+        """Root mean square of the errors, over seeds and heads."""
+        return float(root_mean_square(self.errors, axis=None))
+
 
 @dataclass(frozen=True, eq=False)
 class Pareto:
@@ -119,9 +124,54 @@ class Pareto:
         """Peak memory over that of a rival."""
         return point.peak_bytes / self.rival(point, kind).peak_bytes
 
+    def spared(self, point):
+        """Share of memory spared against the leanest exact one of its precision."""
+        exact = [
+            each.peak_bytes
+            for each in self.points
+            if each.exact and each.precision == point.precision
+        ]
+        return 1 - point.peak_bytes / min(exact)
+
+    def fastest(self, error, backend=None):
+        """The approximation of least seconds whose error is below `error`, or None.
+
+        Parameters
+        ----------
+        error : float
+            Root mean square over seeds and heads, relative.
+        backend : str, optional
+            By default any that is not exact.
+
+        Returns
+        -------
+        Point or None
+        """
+        return min(
+            self.within(error, backend),
+            key=lambda each: each.seconds.min(),
+            default=None,
+        )
+
+    def leanest(self, error, backend=None):
+        """The approximation of least memory whose error is below `error`, or None."""
+        return min(
+            self.within(error, backend), key=lambda each: each.peak_bytes, default=None
+        )
+
+    def within(self, error, backend=None):
+        """All approximations, or those of a backend, whose error is below `error`."""
+        return [
+            each
+            for each in self.points
+            if not each.exact
+            and each.error < error
+            and backend in (None, each.configuration.backend)
+        ]
+
     def front(self):
-        """The points that no other beats in both mean error and least seconds."""
-        cost = {each: (each.errors.mean(), each.seconds.min()) for each in self.points}
+        """The points that no other beats in both error and seconds."""
+        cost = {each: (each.error, each.seconds.min()) for each in self.points}
         return tuple(
             each
             for each in self.points
@@ -132,9 +182,26 @@ class Pareto:
             )
         )
 
+    def rows(self):
+        """What a record holds: (metric, value, labels)."""
+        place = {"inputs": self.name, "length": self.length, "causal": self.is_causal}
+        for each in self.points:
+            labels = place | {"method": each.configuration.name}
+            yield "relative error", each.error, labels
+            yield "peak memory over naive's", self.memory(each, NAIVE), labels
+            timed = labels | {"kind": "time"}
+            yield "milliseconds", 1e3 * each.seconds.min(), timed
+            for kind in (NAIVE, "sdpa", "exact"):
+                faster = self.rival(each, kind).seconds.min() / each.seconds.min()
+                yield f"times as fast as {kind}", faster, timed
+
 
 def pareto(inputs, configurations, *, repeats=3, seeds=3):
     """Measure every configuration, with the naive formula and SDPA beside them.
+
+    With `configurations.standard`, one layer of two heads, causal: 3 s of one core
+    at 512 with two repeats and one seed, for a quick look; in full, with three of
+    both, 5 s at 512, 20 s at 2048 and, with one seed, 60 s at 8192, a layer.
 
     Parameters
     ----------
