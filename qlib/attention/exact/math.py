@@ -22,8 +22,8 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights):
     generator : torch.Generator or None
         Of the dropout; None is torch's own.
     need_weights : bool
-        Keep the weights. Without them and without gradients the memory is that of
-        one chunk of about `TILE` logits.
+        Keep the weights. Without them, dropout and gradients the memory is that of
+        a chunk of about `TILE` logits; with weights or dropout all are one chunk.
 
     Returns
     -------
@@ -31,18 +31,18 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights):
     """
     wide = accumulation_dtype(q.dtype)
     wide_k, wide_v = k.to(wide), v.to(wide)
-    outputs, kept = [], []
-    for start, stop in query_chunks(q, k.shape[2], TILE):
+    whole = [(0, q.shape[2])]  # no copy of the weights, and one order of the draws
+    chunks = query_chunks(q, k.shape[2], TILE)
+    outputs = []
+    for start, stop in whole if need_weights or dropout_p else chunks:
         part = q[:, :, start:stop].to(wide)
         weights = softmax_rows(part, wide_k, mask, start, stop, scale)
         weights = dropped(weights, dropout_p, generator)
         outputs.append((weights @ wide_v).to(q.dtype))  # (batch, head, rows, value)
-        if need_weights:
-            kept.append(weights.to(q.dtype))
     keys = float(k.shape[2])
     info = Info("math", "materialised softmax", wide, keys, keys)
-    weights = torch.cat(kept, 2) if need_weights else None
-    return AttentionResult(torch.cat(outputs, 2), weights, info)
+    kept = weights.to(q.dtype) if need_weights else None
+    return AttentionResult(torch.cat(outputs, 2), kept, info)
 
 
 def accumulation_dtype(dtype):

@@ -47,8 +47,9 @@ def tiled(q, k, v, mask, half, *, scale, dropout_p, generator, need_weights):
 
     Logits and weights are rounded to `half`; products and the softmax accumulate in
     float32. `pilot_level` is subtracted from the logits before they are rounded, as
-    one more dimension of q and k, which costs nothing in the product. A causal mask
-    alone is applied to the tiles on the diagonal. Tiles above it are skipped.
+    one more dimension of q and k, which costs nothing in the product; padding is one
+    more of the same. A causal mask is applied to the tiles on the diagonal, and tiles
+    above it are skipped.
 
     Parameters
     ----------
@@ -64,8 +65,9 @@ def tiled(q, k, v, mask, half, *, scale, dropout_p, generator, need_weights):
     """
     left, right = (q * scale).to(half), k.to(half)
     level = pilot_level(left, right, mask)
-    left = torch.cat((left, -level), -1)  # (batch, head, query, d + 1)
-    right = torch.cat((right, torch.ones_like(right[..., :1])), -1)
+    ones = torch.ones_like
+    left = torch.cat((left, -level, ones(level)), -1)  # (batch, head, query, d + 2)
+    right = torch.cat((right, ones(right[..., :1]), hidden(mask, right)), -1)
     values = v.to(half).contiguous()
     space = make_space(left, right, graded(left, right, values, mask.general))
     drop = partial(dropped, p=dropout_p, generator=generator)
@@ -103,6 +105,15 @@ def lots(shape, key_length):
         for b in range(batch)
         for h in range(0, heads, size)
     ]
+
+
+def hidden(mask, right):
+    """What padding adds to the logits of each key: 0, or enough to leave no weight."""
+    column = torch.zeros_like(right[..., :1])  # (batch, head, key, 1)
+    if mask.keys is None:
+        return column
+    none = torch.finfo(right.dtype).min / 2  # finite, so that no row is NaN
+    return column.masked_fill(~mask.keys[:, None, :, None], none)
 
 
 def make_space(left, right, graded):
@@ -156,16 +167,27 @@ def tile_weights(left, right, mask, start, space):
     keyed = right[:, :, :seen].flatten(0, 1).transpose(1, 2)
     logits, weights = space.views(len(queried), stop - start, seen)
     logits = torch.bmm(queried, keyed, out=logits)  # (pairs, rows, seen)
-    blind = None
-    if mask.kinds == {"causal"}:
-        corner = logits[..., start:]
-        corner += space.square[: corner.shape[1], : corner.shape[2]]
-    elif mask.kinds:
-        wide = left if mask.general is None else left.float()
-        tile, blind = open_rows(mask, start, stop, key_length, like=wide)
+    if mask.general is not None:
+        tile, blind = open_rows(mask, start, stop, key_length, like=left.float())
         logits.unflatten(0, left.shape[:2]).add_(tile[..., :seen])
+    else:
+        blind = blind_rows(mask, start, stop)
+        if mask.is_causal:
+            corner = logits[..., start:]
+            corner += space.square[: corner.shape[1], : corner.shape[2]]
     weights = torch.softmax(logits, -1, out=weights)
     return weights.unflatten(0, left.shape[:2]), blind
+
+
+def blind_rows(mask, start, stop):
+    """The rows in which padding, and causality if set, leave no key; None if none."""
+    if mask.keys is None:
+        return None
+    if not mask.is_causal:
+        return ~mask.keys.any(1)[:, None, None, None]  # (batch, 1, 1, 1)
+    last = torch.arange(start, stop, device=mask.keys.device)
+    last = last.clamp(max=mask.keys.shape[1] - 1)
+    return (mask.keys.cumsum(1)[:, last] == 0)[:, None, :, None]  # (batch, 1, row, 1)
 
 
 def formed_keys(mask, query_length, key_length):
