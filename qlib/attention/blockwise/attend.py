@@ -36,8 +36,12 @@ def attend(
     segments of 1, 2, 4, ... tiles, none of which holds a later key. It is the
     coarse part of multiresolution analysis attention (arXiv 2207.10284), over
     clusters instead of neighbours in the text, in the off-diagonal blocks of a
-    hierarchical matrix (H-Transformer-1D, arXiv 2107.11906). The error is of first order in the
-    spread of the logits within clusters.
+    hierarchical matrix as in H-Transformer-1D (arXiv 2107.11906). The error is of
+    first order in the spread of the logits within clusters.
+
+    On a language model over bytes exact attention on the best blocks of keys beside
+    the pools gained less than as many more pools. Clusters cost about 3 ms at 2048
+    keys of 2 heads, so that the gain begins there, and under causality at 4096.
 
     Parameters
     ----------
