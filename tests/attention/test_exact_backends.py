@@ -111,7 +111,7 @@ def test_dropout_is_the_same_with_and_without_weights(monkeypatch, name):
     monkeypatch.setattr(math, "TILE", 1)
     g = torch.Generator().manual_seed(1)
     q, k, v = (torch.randn(1, 2, 20, 8, generator=g) for _ in range(3))
-    outputs = [
+    lean, whole = (
         quantum_attention(
             q,
             k,
@@ -120,10 +120,11 @@ def test_dropout_is_the_same_with_and_without_weights(monkeypatch, name):
             dropout_p=0.5,
             generator=torch.Generator().manual_seed(2),
             need_weights=asked,
-        ).output
+        )
         for asked in (False, True)
-    ]
-    assert torch.equal(*outputs)
+    )
+    assert torch.equal(lean.output, whole.output)
+    assert whole.weights.shape == (1, 2, 20, 20)
 
 
 @pytest.mark.parametrize("rows", [3, 16])
