@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qlib.workbook.notebook import code_cells, has_tag
 from qlib.workbook.record import RUN_DIRECTORY, load_result
+from qlib.workbook.schemas import import_jsonschema
 
 THREADS = (  # one thread each: kernels side by side, and sums in one order
     "OMP_NUM_THREADS",
@@ -152,6 +153,7 @@ def _beside(directory, what):
 
 
 def _execute(notebook, parameters, new, executed, timeout):
+    import_jsonschema()
     import papermill
     from nbclient.exceptions import CellTimeoutError
 

@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qlib.workbook.schemas import import_jsonschema
+
 TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 TRUTH = {"true": True, "false": False}
 ALLOWED = re.compile(r"\bin (?:\[(?P<bounds>[^\[\]]*)\]|\{(?P<choices>[^{}]*)\})$")
@@ -135,6 +137,7 @@ def read_parameters(notebook):
         If a line lacks a known type or a literal default, or excludes its own default,
         or ``profile`` or ``seed`` is not there.
     """
+    import_jsonschema()
     from papermill import inspect_notebook
 
     notebook = Path(notebook)

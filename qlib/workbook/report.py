@@ -10,6 +10,7 @@ from pathlib import Path
 from qlib.files import clear_unfinished, write_atomically
 from qlib.workbook.claims import count_verdicts
 from qlib.workbook.execute import RunFailed, hold, one_line, run_notebook, why_failed
+from qlib.workbook.schemas import import_jsonschema
 
 
 def publish(notebook, parameters, output, timeout=None):
@@ -35,6 +36,7 @@ def publish(notebook, parameters, output, timeout=None):
     OSError
         If a file cannot be written.
     """
+    import_jsonschema()
     import nbformat
 
     from qlib.workbook.page import describe, render_page
