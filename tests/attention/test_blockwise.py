@@ -16,6 +16,7 @@ def blockwise(q, k, v, mask=None, **options):
         mask,
         scale=q.shape[-1] ** -0.5,
         pools=options.pop("pools", 1),
+        heavy=options.pop("heavy", 1),
         dropout_p=0.0,
         generator=None,
         need_weights=True,
@@ -120,6 +121,17 @@ def test_keys_may_differ_where_no_query_looks(is_causal):
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
+def test_a_key_that_takes_nearly_all_weight_is_not_pooled(is_causal):
+    q, k, v = tensors(16, 128, 128)
+    q[..., 0], k[..., 0] = 8.0, 0.0
+    k[:, :, 5, 0] = 6.0
+    mask = Mask(is_causal)
+    found = blockwise(q, k, v, mask, pool=8, tile=16).output
+    exact = softmax_attention(q, k, v, mask)
+    assert relative_error(found[:, :, 6:], exact[:, :, 6:]) < 0.01
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
 def test_weights_make_the_output_and_sum_to_one(is_causal):
     q, k, v = tensors(5, 75, 90)
     open_keys = torch.arange(90).expand(2, -1) != 3
@@ -203,7 +215,15 @@ def test_dtypes_agree_to_their_rounding(dtype):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("pool", 0), ("pool", 1.5), ("tile", 0), ("tile", 96), ("dtype", torch.int8)],
+    [
+        ("pool", 0),
+        ("pool", 1.5),
+        ("pools", 0),
+        ("heavy", -1),
+        ("tile", 0),
+        ("tile", 96),
+        ("dtype", torch.int8),
+    ],
 )
 def test_bad_options_are_refused_by_name(option, value):
     with pytest.raises(ValueError, match=f"^{option}: got"):

@@ -3,11 +3,12 @@
 import torch
 
 from qlib.attention.blockwise.features import coordinates
+from qlib.attention.blockwise.heavy import heavy_keys
 from qlib.attention.blockwise.pools import leaves_of, pooled, single_keys
 from qlib.attention.blockwise.tree import cluster_orders
 
 
-def all_keys(q, k, v, valid, scale, dtype, *, size):
+def all_keys(q, k, v, valid, scale, dtype, *, size, heavy):
     """The pools of all keys, which every query sees.
 
     Parameters
@@ -20,19 +21,28 @@ def all_keys(q, k, v, valid, scale, dtype, *, size):
         Of the pooled keys and values.
     size : int
         Most keys in a pool.
+    heavy : int
+        Keys of largest weight that stand by themselves.
 
     Returns
     -------
-    Pools
+    list of (Pools, first, count)
+        Runs of pools.
     """
     if size == 1:
-        return single_keys(k, v, valid, dtype)
-    points = coordinates(*plain(q, k, v), valid, scale, prefix=k.shape[1])
-    whole = [(0, k.shape[1], size)]
-    return clustered(points, k, v, valid, dtype, [whole])[0][0][0]
+        return [(single_keys(k, v, valid, dtype), 0, k.shape[1])]
+    sides = tuple(plain(q, k, v))
+    points = coordinates(*sides, valid, scale, prefix=k.shape[1])
+    start = torch.zeros(1, dtype=torch.long, device=k.device)
+    count = min(heavy, k.shape[1])
+    chosen = heavy_keys(
+        *sides[:2], valid, start, k.shape[1], scale, count=count, own=False
+    )
+    level = (start, k.shape[1], size, chosen)
+    return clustered(points, k, v, valid, dtype, [level])[0][0]
 
 
-def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
+def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of, heavy):
     """For each tile of queries, its past in pools and its own keys one by one.
 
     Level l has segments of 2**l tiles, of which every second is pooled, the first
@@ -43,8 +53,9 @@ def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
 
     Parameters
     ----------
-    q, k, v, valid, scale, dtype
-        As in `all_keys`; the number of keys is a multiple of `tile`.
+    q, k, v, valid, scale, dtype, heavy
+        As in `all_keys`, `heavy` for each segment; the number of keys is a multiple
+        of `tile`.
     tile : int
         A power of two.
     size_of : callable
@@ -55,24 +66,27 @@ def past_segments(q, k, v, valid, scale, dtype, *, tile, size_of):
     list over tiles of lists of (Pools, first, count)
         Runs of pools; the tile's own keys last.
     """
-    length = k.shape[1]
+    length, sides = k.shape[1], tuple(plain(q, k, v))
     single = single_keys(k, v, valid, dtype)
     exact, rough, span = [], [], tile
     while span < length:
         size = size_of(span)
-        starts = range(0, length - span, 2 * span)
+        starts = torch.arange(0, length - span, 2 * span, device=k.device)
         if size == 1:
-            exact.append([(single, start, span) for start in starts])
+            exact.append([[(single, start, span)] for start in starts.tolist()])
         else:
-            rough.append([(start, span, size) for start in starts])
+            chosen = heavy_keys(
+                *sides[:2], valid, starts, span, scale, count=min(heavy, span), own=True
+            )
+            rough.append((starts, span, size, chosen))
         span *= 2
     if rough:
-        points = coordinates(*plain(q, k, v), valid, scale, prefix=tile)
+        points = coordinates(*sides, valid, scale, prefix=tile)
         exact += clustered(points, k, v, valid, dtype, rough[::-1])[::-1]
     seen = []
     for number in range(length // tile):
         digits = [level for level in range(len(exact)) if number >> level & 1]
-        past = [exact[level][number >> level + 1] for level in digits]
+        past = [run for level in digits for run in exact[level][number >> level + 1]]
         seen.append([*past, (single, number * tile, tile)])
     return seen
 
@@ -86,29 +100,35 @@ def clustered(points, k, v, valid, dtype, levels):
         Where each key lies.
     k, v, valid, dtype
         As in `all_keys`.
-    levels : list of lists of (start, length, size)
-        Segments of one length, with the most keys in a pool; from the longest.
+    levels : list of (starts, length, size, heavy)
+        Segments of one length, with the most keys in a pool and the positions
+        (head, segment, count) of keys that are not pooled; from the longest.
 
     Returns
     -------
-    list over levels of lists over segments of (Pools, first, count)
-        Runs of the pools of a level.
+    list over levels of lists over segments of lists of (Pools, first, count)
+        Runs of pools: those of the clusters, then single keys.
     """
     heads, keys, _ = points.shape
     first = torch.arange(0, heads * keys, keys, device=k.device)[:, None, None]
     segments = []
-    for level in levels:
-        _, length, size = level[0]
-        starts = torch.tensor([start for start, _, _ in level], device=k.device)
+    for starts, length, size, _ in levels:
         rows = first + starts[:, None] + torch.arange(length, device=k.device)
         segments.append((rows.flatten(0, 1), length // leaves_of(length, size)))
     found = []
     orders = cluster_orders(points.flatten(0, 1), segments)
-    for order, (_, size) in zip(orders, segments, strict=True):
-        pools = pooled(k, v, valid, order.view(heads, -1, size), dtype)
-        leaves = order.shape[1] // size
-        count = pools.keys.shape[1]
-        found.append([(pools, at, leaves) for at in range(0, count, leaves)])
+    for order, (_, size), level in zip(orders, segments, levels, strict=True):
+        heavy = level[3]
+        light = valid.scatter(1, heavy.flatten(1), False)
+        pools = pooled(k, v, light, order.view(heads, -1, size), dtype)
+        alone = pooled(k, v, valid, (heavy + first).view(heads, -1, 1), dtype)
+        sizes = (order.shape[1] // size, heavy.shape[2])
+        found.append(
+            [
+                [(x, at * n, n) for x, n in zip((pools, alone), sizes, strict=True)]
+                for at in range(heavy.shape[1])
+            ]
+        )
     return found
 
 
