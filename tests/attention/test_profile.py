@@ -139,8 +139,9 @@ def test_causal_operations_are_those_of_the_pairs_seen():
 def test_more_queries_than_keys_see_all_keys_at_the_end():
     q, k, v = tensors(10)
     pairs = sum(min(i + 1, 4) for i in range(10))
-    found = exact_cost(q, k[:, :, :4], v[:, :, :4], is_causal=True)
-    assert found.flops == 4 * 2 * pairs * 8
+    found = exact_cost(q, k[:, :, :4], v[:, :, :4, :3], is_causal=True)
+    assert found.flops == 2 * 2 * pairs * (8 + 3)
+    assert found.num_bytes == 4 * 2 * (10 * 8 + 4 * 8 + 4 * 3 + 10 * 3)
 
 
 def test_the_floor_is_the_longer_of_computing_and_moving():
