@@ -13,7 +13,7 @@ PEERS = {
     "sgd": (torch.optim.SGD, {}),
     "sgd with momentum": (torch.optim.SGD, {"momentum": 0.9}),
 }
-STEPS = 200
+STEPS = 60
 
 
 def _network(dtype):
@@ -31,7 +31,7 @@ def _network(dtype):
 
 
 def _trained(build, dtype, maximize=False):
-    """The weights after 200 steps in two groups under a scheduler."""
+    """The weights after 60 steps in two groups under a scheduler."""
     model, inputs, targets = _network(dtype)
     groups = [
         {"params": model[:2].parameters(), "weight_decay": 0.1},
