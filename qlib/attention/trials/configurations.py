@@ -9,7 +9,11 @@ from qlib.attention.trials.samplers import SAMPLERS
 
 CHOSEN = ("stratified", "top-k and rest", "control variate")  # err least of samplers
 SHARES = (16, 4)  # of the keys: one in so many is read
-POOLS = (4, 8, 16)  # keys in a cluster
+BLOCKWISE = {
+    "blockwise": {},
+    "blockwise, heavy 128": {"heavy": 128},
+    "blockwise, pool 8": {"pool": 8},
+}
 LONGEST = 2048  # for samplers
 
 
@@ -18,8 +22,9 @@ def standard(length, *, is_causal):
 
     Samplers read a sixteenth and a quarter of the values, up to a length of 2048: they
     form every logit and then draw, which takes 5 to 25 times as long as SDPA there.
-    Blockwise attention pools up to 4, 8 and 16 keys, its products in float32 and in
-    bfloat16; under causality it is exact where its tile of 256 leaves nothing to pool.
+    Blockwise attention has its defaults, twice the single keys, and half the keys in
+    a cluster, its products in float32 and in bfloat16; under causality it is exact
+    where its tile of 256 leaves nothing to pool.
     The rivals have their defaults, a window of a quarter of the keys, and no more
     landmarks or projected rows than a quarter of the keys. Mixed precision is among
     them where the processor has it.
@@ -37,10 +42,10 @@ def standard(length, *, is_causal):
     found = [Configuration("mixed precision", "mixed")] if fast else []
     if length <= LONGEST:
         found += sampled(length)
-    for pool in POOLS:
-        found.append(Configuration(f"blockwise, {pool}", "blockwise", {"pool": pool}))
-        options = {"pool": pool, "dtype": torch.bfloat16}
-        found.append(Configuration(f"blockwise, {pool}, bf16", "blockwise", options))
+    for name, options in BLOCKWISE.items():
+        found.append(Configuration(name, "blockwise", options))
+        half = options | {"dtype": torch.bfloat16}
+        found.append(Configuration(f"{name}, bf16", "blockwise", half))
     quarter = max(1, length // 4)
     found += [
         Configuration("Performer", "performer"),
