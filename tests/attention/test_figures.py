@@ -204,7 +204,8 @@ def test_state_counts_and_estimates_are_those_of_the_trial():
 def test_error_lines_are_medians_over_seeds_of_the_root_mean_square():
     found = errors_of()
     adaptive = replace(found, values_touched=found.values_touched * 0.5)
-    for each, factor in ((found, 1.0), (adaptive, 0.5)):
+    unread = replace(found, values_touched=found.values_touched * np.nan)
+    for each, factor in ((found, 1.0), (adaptive, 0.5), (unread, 1.0)):
         (ax,) = figures.sampling_errors([each])["figure"].axes
         for line, errors in zip(ax.lines[:2], each.errors, strict=True):
             pooled = np.sqrt((errors**2).mean(-1))  # (budget, seed)
@@ -269,7 +270,8 @@ def test_the_title_names_the_fastest_within_the_claimed_error(error, says):
 
 
 @pytest.mark.parametrize(
-    ("fast", "says"), [(1.0, "2 times as slow"), (0.125, "2 times as fast")]
+    ("fast", "says"),
+    [(1.0, "2 times as slow"), (0.25, "as fast"), (0.125, "2 times as fast")],
 )
 def test_small_inputs_are_told_by_the_fastest_of_each_side(fast, says):
     figure = figures.small([small_of(fast)])["figure"]

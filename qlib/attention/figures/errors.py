@@ -71,8 +71,8 @@ def _finding(found, middle):
     if found.methods[best] == "multinomial":
         return f"{where}:\nno sampler errs less than multinomial"
     return (
-        f"{where}: {found.methods[best]}\nerrs {ratio:.2f} × as multinomial at "
-        f"{found.budgets[-1]} values"
+        f"{where}: {found.methods[best]}\nerrs {ratio:.2g} × as "
+        f"multinomial at a budget of {found.budgets[-1]}"
     )
 
 

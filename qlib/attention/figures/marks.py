@@ -43,7 +43,9 @@ def of_method(name):
 
 
 def pace(speed):
-    """How many times as fast, or as slow, in words."""
+    """How many times as fast, or as slow, in words, to 5 %."""
+    if 1 / 1.05 < speed < 1.05:
+        return "as fast"
     if speed >= 1:
         return f"{speed:.2g} times as fast"
     return f"{1 / speed:.2g} times as slow"

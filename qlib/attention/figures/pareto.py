@@ -11,7 +11,6 @@ from qlib.attention.figures.marks import (
     of_method,
     pace,
 )
-from qlib.attention.trials.inputs import root_mean_square
 from qlib.workbook import plotting
 
 WANTED = 2.0  # times as fast
@@ -75,11 +74,7 @@ def coordinates(found, point):
     """
     rival = found.rival(point, "sdpa")
     speed = rival.seconds.min() / point.seconds.min()
-    return (
-        speed,
-        root_mean_square(point.errors, axis=None),
-        found.memory(point, "naive"),
-    )
+    return speed, point.error, found.memory(point, "naive")
 
 
 def _panel(ax, found):
@@ -110,16 +105,12 @@ def _panel(ax, found):
 
 def _finding(found):
     """The fastest within the claimed error that is not exact."""
-    within = [
-        (coordinates(found, point)[0], point)
-        for point in found.points
-        if not point.exact and coordinates(found, point)[1] < CLAIMED
-    ]
     causal = ", causal" if found.is_causal else ""
     where = f"{found.name}, {found.length}{causal}:"
-    if not within:
+    point = found.fastest(CLAIMED)
+    if point is None:
         return f"{where}\nnone errs by less than {CLAIMED:.0%}"
-    speed, point = max(within, key=lambda pair: pair[0])
+    speed, _, _ = coordinates(found, point)
     return f"{where}\n{point.configuration.name}: {pace(speed)}"
 
 
