@@ -8,7 +8,7 @@ import torch
 from qlib.attention import arguments
 from qlib.attention.backends import backend_named
 from qlib.attention.exact.math import accumulation_dtype
-from qlib.attention.mask import make_mask
+from qlib.attention.mask import make_mask, without_padding
 
 
 def quantum_attention(
@@ -72,7 +72,9 @@ def quantum_attention(
 
     Notes
     -----
-    The dtype of `q` decides: inside, autocast is off.
+    The dtype of `q` decides: inside, autocast is off. Padding may hold anything, NaN
+    included. Keys and values that causality or a general mask hides must be finite:
+    their weight is 0, and 0 times NaN or infinity is NaN.
     """
     chosen = backend_named(backend_for(backend, need_weights))
     arguments.check_options(options, chosen)
@@ -89,9 +91,10 @@ def quantum_attention(
     dtype = accumulation_dtype(q.dtype)
     mask = make_mask(attn_mask, key_padding_mask, is_causal, dtype)
     arguments.check_mask_kinds(mask, chosen)
-    lifted = (lift(each, q.dim()) for each in (q, k, v))
+    queries, *sides = (lift(each, q.dim()) for each in (q, k, v))
+    sides = (without_padding(each, mask) for each in sides)
     with without_autocast(q.device.type):
-        result = chosen.attend(*lifted, mask, **settings, **options)
+        result = chosen.attend(queries, *sides, mask, **settings, **options)
     return result if q.dim() == 4 else without_head(result)
 
 

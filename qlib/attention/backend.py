@@ -66,9 +66,9 @@ class Backend:
     name : str
     attend : callable
         ``attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights,
-        **options) -> AttentionResult``, with 4-D tensors that were checked, a `Mask`
-        and a `scale` that is a number. Its further keyword arguments are the options
-        of the backend.
+        **options) -> AttentionResult``, with 4-D tensors that were checked, `k` and
+        `v` 0 at padding, a `Mask` and a `scale` that is a number. Its further keyword
+        arguments are the options of the backend.
     exact : bool
         Whether it equals softmax attention up to rounding.
     stochastic : bool

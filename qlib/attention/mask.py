@@ -98,3 +98,18 @@ def make_mask(attn_mask, key_padding_mask, is_causal, dtype):
         general = general.to(dtype)[(None,) * (4 - general.dim())]
     keys = None if key_padding_mask is None else ~key_padding_mask
     return Mask(bool(is_causal), keys, general)
+
+
+def without_padding(x, mask):
+    """`x` with 0 at the keys that are padding, so that nothing there is ever read.
+
+    Parameters
+    ----------
+    x : (batch, head, key, dim) tensor
+    mask : Mask
+
+    Returns
+    -------
+    (batch, head, key, dim) tensor
+    """
+    return x if mask.keys is None else x.masked_fill(~mask.keys[:, None, :, None], 0.0)

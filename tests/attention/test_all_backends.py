@@ -158,6 +158,16 @@ def test_one_query_and_few_keys_are_no_special_case(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_queries_may_outnumber_keys(name):
+    q, k, v = tensors(queries=50, keys=7)
+    for is_causal in (False, True):
+        settings = masked(is_causal, None, name)
+        result = run(name, q, k, v, need_weights=True, **settings)
+        assert result.output.isfinite().all()
+        close(result.weights @ v, result.output, name)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_equal_keys_and_queries_give_finite_results(name):
     q, k, v = (torch.ones_like(each) for each in tensors())
     assert run(name, q, k, v).output.isfinite().all()
@@ -172,7 +182,7 @@ def test_altered_padding_changes_nothing(name):
     for is_causal in (False, True):
         settings = masked(is_causal, padding, name)
         before = run(name, q, k, v, **settings).output
-        for size in (1, 30):
+        for size in (1, 30, torch.inf, torch.nan):
             changes = (size * torch.randn(each.shape, generator=g) for each in (k, v))
             hit = padding[:, None, :, None]
             other = (

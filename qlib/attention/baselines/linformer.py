@@ -15,9 +15,9 @@ from qlib.attention.baselines.rows import (
     BITS,
     segment_means,
     softmax,
-    without_padding,
 )
 from qlib.attention.exact.math import accumulation_dtype
+from qlib.attention.mask import without_padding
 
 
 def attend(
@@ -59,7 +59,7 @@ def attend(
     """
     rank = min(positive_integer("rank", rank), k.shape[2])
     dtype = accumulation_dtype(q.dtype)
-    keys, values = (without_padding(x.to(dtype), mask) for x in (k, v))
+    keys, values = (x.to(dtype) for x in (k, v))
     rows = _projection(projection, rank, mask, keys, generator)
     short, there = rows(keys)  # (batch, head, row, dim)
     logits = q.to(dtype) * (scale * BITS) @ short.mT  # (batch, head, query, row)

@@ -23,7 +23,8 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights, window=2
     Parameters
     ----------
     q, k, v, mask, scale, dropout_p, generator, need_weights
-        As `Backend` says. A query all of whose window is masked gives 0.
+        As `Backend` says. A query gives 0, and its weights sum to 0, where its whole
+        window is masked or past the last key.
     window : int
         Keys further than this from the query are not seen. 256 on either side is the
         paper's window of 512.
@@ -46,7 +47,7 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights, window=2
     for start in range(0, q.shape[2], chunk):
         stop = min(start + chunk, q.shape[2])
         high = min(stop + ahead, k.shape[2])
-        low = min(max(start - window, 0), high)
+        low = min(max(start - window, 0), high - 1)
         read = queries[:, :, start:stop] @ keys[:, :, low:high].mT  # logits, in bits
         bias = columns(mask, low, high).rows(start, stop, high - low, like=read)
         if bias is not None:

@@ -18,7 +18,7 @@ import torch
 from qlib.arguments import positive_integer
 from qlib.attention.backend import AttentionResult, Backend, Info
 from qlib.attention.baselines.intervals import Intervals, attend_round, merge
-from qlib.attention.baselines.rows import BITS, without_padding
+from qlib.attention.baselines.rows import BITS
 from qlib.attention.exact.math import accumulation_dtype
 
 
@@ -66,7 +66,7 @@ def attend(
     positive_integer("block", block)
     dtype = accumulation_dtype(q.dtype)
     queries = q.to(dtype) * (scale * BITS)
-    keys, values = (without_padding(x.to(dtype), mask) for x in (k, v))
+    keys, values = (x.to(dtype) for x in (k, v))
     there = torch.ones(k.shape[:3], dtype=torch.bool, device=k.device)
     if mask.keys is not None:
         there = there & mask.keys[:, None]

@@ -16,7 +16,6 @@ from qlib.attention.baselines.rows import (
     divided,
     segment_means,
     softmax,
-    without_padding,
 )
 from qlib.attention.exact.math import accumulation_dtype
 
@@ -86,7 +85,7 @@ def attend(
     positive_integer("iterations", iterations)
     dtype = accumulation_dtype(q.dtype)
     queries = q.to(dtype) * (scale * BITS)
-    keys, values = (without_padding(x.to(dtype), mask) for x in (k, v))
+    keys, values = (x.to(dtype) for x in (k, v))
     few_queries, _ = segment_means(queries, min(landmarks, q.shape[2]))
     few_keys, there = segment_means(keys, min(landmarks, k.shape[2]), mask)
     read = _weights(queries, few_keys, there)  # (batch, head, query, landmark)

@@ -16,11 +16,7 @@ from torch.nn.functional import pad
 
 from qlib.arguments import positive_integer
 from qlib.attention.backend import AttentionResult, Backend, Info
-from qlib.attention.baselines.rows import (
-    BITS,
-    divided,
-    without_padding,
-)
+from qlib.attention.baselines.rows import BITS, divided
 from qlib.attention.exact.math import accumulation_dtype
 
 CHUNK = 128  # queries, or keys, whose features are held at a time
@@ -74,8 +70,8 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights, features
     dtype = accumulation_dtype(q.dtype)
     root = abs(scale) ** 0.5
     queries = q.to(dtype) * (-root if scale < 0 else root)
-    keys = without_padding(k.to(dtype), mask) * root
-    values = without_padding(v.to(dtype), mask)
+    keys = k.to(dtype) * root
+    values = v.to(dtype)
     options = {"generator": generator, "like": keys}
     normals = orthogonal_normals(features // 2, q.shape[-1], **options) * BITS
     halves = keys.square().sum(-1, keepdim=True) * (BITS / 2)

@@ -7,21 +7,6 @@ from qlib.attention.mask import Mask
 BITS = 1.4426950408889634  # of a nat; logits are held in bits, for exp2 is the faster
 
 
-def without_padding(x, mask):
-    """`x` with 0 at the keys that are padding, so that nothing there is ever read.
-
-    Parameters
-    ----------
-    x : (batch, head, key, dim) tensor
-    mask : Mask
-
-    Returns
-    -------
-    (batch, head, key, dim) tensor
-    """
-    return x if mask.keys is None else x.masked_fill(~mask.keys[:, None, :, None], 0.0)
-
-
 def columns(mask, low, high):
     """The padding and general parts of a mask for the keys `low` to `high` - 1."""
     keys = None if mask.keys is None else mask.keys[:, low:high]
@@ -66,7 +51,7 @@ def segment_means(x, count, mask=None):
     Parameters
     ----------
     x : (batch, head, length, dim) tensor
-        0 at padding, see `without_padding`.
+        0 at padding, see `qlib.attention.backend.Backend`.
     count : int
         At most the length.
     mask : Mask, optional

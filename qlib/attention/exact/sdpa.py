@@ -44,6 +44,8 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights):
             need_weights=need_weights,
         )
         return replace(result, info=replace(result.info, backend="sdpa"))
+    if scale <= 0:  # the kernel multiplies its causal mask, -inf, by the scale
+        q, scale = q * scale, 1.0
     keys = seen_keys(q.shape[2], k.shape[2]) if mask.is_causal else float(k.shape[2])
     info = Info("sdpa", f"SDPA, {q.device.type}", q.dtype, keys, keys)
     if mask.kinds <= {"causal"}:

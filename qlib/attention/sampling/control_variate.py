@@ -90,8 +90,6 @@ def mean_visible(chunk, visible):
     count = visible.sum(-1, keepdim=True).clamp(min=1)
     if mask.general is not None:
         return visible.to(v.dtype) @ v / count
-    if mask.keys is not None:
-        v = v.masked_fill(~mask.keys[:, None, :, None], 0)
     if not mask.is_causal:
         return v.sum(2, keepdim=True) / count
     places = torch.arange(chunk.start, chunk.stop, device=v.device)
