@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from qlib.workbook.schemas import import_jsonschema
+
+import_jsonschema()  # before tests import nbformat
 ROOT = Path(__file__).parents[1]
 NOTEBOOK_RUN = "quick_reports"  # the fixture of all that waits for every notebook
 
