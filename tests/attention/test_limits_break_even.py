@@ -1,10 +1,14 @@
 """Where one power law of seconds crosses another."""
 
+from dataclasses import replace
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
 
 from qlib.attention.attention import quantum_attention
+from qlib.attention.backends import BACKENDS
 from qlib.attention.limits import break_even, crossing
 from qlib.attention.limits.break_even import naive
 
@@ -64,3 +68,20 @@ def test_every_length_is_timed_against_both_rivals():
     assert found.lengths.tolist() == [4, 8]
     assert (found.ratios > 0).all()
     assert set(found.rivals) <= {"naive", "sdpa"}
+
+
+def test_rivals_are_of_the_precision_of_the_products(monkeypatch):
+    def half(q, k, v, mask, **settings):
+        result = BACKENDS["math"].attend(q, k, v, mask, **settings)
+        return replace(result, info=replace(result.info, dtype=torch.bfloat16))
+
+    seen = []
+    kept = replace(BACKENDS["math"], attend=half)
+    monkeypatch.setitem(BACKENDS, "half", kept)
+    monkeypatch.setattr(
+        import_module("qlib.attention.limits.break_even"),
+        "naive",
+        lambda q, *rest, **settings: seen.append(q),
+    )
+    break_even("half", [torch.ones(3, 1, 1, 4, 4)], repeats=1)
+    assert {each.dtype for each in seen} == {torch.bfloat16}

@@ -41,7 +41,8 @@ def break_even(backend, inputs, *, repeats=5, is_causal=False, **options):
     backend : str
         See `quantum_attention`.
     inputs : sequence of (q, k, v)
-        Of rising length; their dtype is the precision.
+        4-D, of rising length. The rivals get them in the dtype in which the backend
+        says that it multiplies.
     repeats : int
         Turns of each, of which the least counts.
     is_causal : bool
@@ -56,26 +57,36 @@ def break_even(backend, inputs, *, repeats=5, is_causal=False, **options):
     -----
     The naive rival holds the whole matrix of logits, twice.
     """
-    lengths, ours, rivals = [], [], {"naive": [], "sdpa": []}
-    for q, k, v in inputs:
-        calls = {
-            "ours": lambda q=q, k=k, v=v: quantum_attention(
-                q, k, v, backend=backend, is_causal=is_causal, **options
-            ),
-            "naive": lambda q=q, k=k, v=v: naive(q, k, v, is_causal=is_causal),
-            "sdpa": lambda q=q, k=k, v=v: quantum_attention(
-                q, k, v, backend="sdpa", is_causal=is_causal
-            ),
-        }
-        least = {
-            name: min(times)
-            for name, times in in_turns(calls, repeats, device=q.device).items()
-        }
-        lengths.append(q.shape[-2])
-        ours.append(least["ours"])
-        for name, times in rivals.items():
-            times.append(least[name])
-    return crossing(lengths, ours, rivals)
+    settings = {"is_causal": is_causal}
+    spent = {"ours": [], "naive": [], "sdpa": []}
+    for tensors in inputs:
+        calls = rivals_of(backend, tensors, settings, options)
+        times = in_turns(calls, repeats, device=tensors[0].device)
+        for name, every in times.items():
+            spent[name].append(min(every))
+    lengths = [q.shape[-2] for q, _, _ in inputs]
+    return crossing(lengths, spent.pop("ours"), spent)
+
+
+def rivals_of(backend, tensors, settings, options):
+    """Calls of a backend on its inputs, and of its rivals in its own precision.
+
+    Returns
+    -------
+    dict
+        "ours", "naive", "sdpa": function without arguments.
+    """
+
+    def ours():
+        return quantum_attention(*tensors, backend=backend, **settings, **options)
+
+    precision = ours().info.dtype
+    same = [each.to(precision) for each in tensors]
+    return {
+        "ours": ours,
+        "naive": lambda: naive(*same, **settings),
+        "sdpa": lambda: quantum_attention(*same, backend="sdpa", **settings),
+    }
 
 
 def crossing(lengths, seconds, rivals):
