@@ -35,6 +35,9 @@ def check_tensor(name, tensor):
     """Refuse what is no floating tensor (batch, [head,] length, dim)."""
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"{name}: got {type(tensor).__name__}; allowed: a tensor")
+    if tensor.is_nested or tensor.layout != torch.strided:
+        kind = "nested" if tensor.is_nested else tensor.layout
+        raise TypeError(f"{name}: got a {kind} tensor; allowed: a dense one")
     if tensor.dtype not in DTYPES:
         allowed = ", ".join(str(dtype) for dtype in DTYPES)
         raise TypeError(f"{name}: got dtype {tensor.dtype}; allowed: {allowed}")
@@ -72,8 +75,7 @@ def check_device(name, tensor, q):
 
 def check_masks(attn_mask, key_padding_mask, is_causal, q, k):
     """Refuse masks of a wrong type, shape or device, by name."""
-    if not isinstance(is_causal, bool):
-        raise TypeError(f"is_causal: got {is_causal!r}; allowed: True, False")
+    check_flag("is_causal", is_causal)
     shape = (*q.shape[:-1], k.shape[-2])
     if attn_mask is not None:
         if not isinstance(attn_mask, torch.Tensor) or not (
@@ -89,6 +91,12 @@ def check_masks(attn_mask, key_padding_mask, is_causal, q, k):
             )
     if key_padding_mask is not None:
         check_padding(key_padding_mask, q, (q.shape[0], k.shape[-2]))
+
+
+def check_flag(name, value):
+    """Refuse what is no bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: got {value!r}; allowed: True, False")
 
 
 def broadcasts(shape, target):

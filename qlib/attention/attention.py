@@ -76,6 +76,7 @@ def quantum_attention(
     included. Keys and values that causality or a general mask hides must be finite:
     their weight is 0, and 0 times NaN or infinity is NaN.
     """
+    arguments.check_flag("need_weights", need_weights)
     chosen = backend_named(backend_for(backend, need_weights))
     arguments.check_options(options, chosen)
     arguments.check_tensors(q, k, v)

@@ -344,6 +344,11 @@ def test_the_gradient_of_the_values_is_the_weights_transposed(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_no_graph_is_kept_where_no_input_asks_for_gradients(name):
+    assert not run(name, *tensors()).output.requires_grad
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_gradients_reach_queries_and_keys(name):
     q, k, v = (each.requires_grad_() for each in tensors())
     for is_causal in (False, True):

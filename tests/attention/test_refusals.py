@@ -9,11 +9,14 @@ from qlib.attention.backends import BACKENDS, backend_named, options_of
 Q = torch.ones(2, 3, 4, 8)
 K = torch.ones(2, 3, 5, 8)
 V = torch.ones(2, 3, 5, 6)
+JAGGED = torch.nested.as_nested_tensor(list(Q), layout=torch.jagged)
 
 TENSORS = [  # changed argument, its value, what the message says
     ("q", [1.0], r"q: got list; allowed: a tensor"),
     ("q", Q.long(), r"q: got dtype torch.int64; allowed: torch.float16"),
     ("q", Q.to(torch.complex64), r"q: got dtype torch.complex64"),
+    ("q", Q.to_sparse(), r"q: got a torch.sparse_coo tensor; allowed: a dense one"),
+    ("q", JAGGED, r"q: got a nested tensor; allowed: a dense one"),
     ("q", Q[0, 0], r"q: got shape \(4, 8\); allowed: \(batch, head"),
     ("q", Q[None], r"q: got shape \(1, 2, 3, 4, 8\)"),
     ("q", Q[:, :, :0], r"q: got shape \(2, 3, 0, 8\)"),
@@ -49,6 +52,7 @@ SETTINGS = [
         r"key_padding_mask: got shape \(2, 4\); allowed: \(batch, key\) = \(2, 5\)",
     ),
     ({"is_causal": 1}, r"is_causal: got 1; allowed: True, False"),
+    ({"need_weights": None}, r"need_weights: got None; allowed: True, False"),
     ({"scale": torch.nan}, r"scale: got nan; allowed: \(-inf, inf\)"),
     ({"scale": torch.inf}, r"scale: got inf"),
     ({"scale": "one"}, r"scale: got 'one'"),

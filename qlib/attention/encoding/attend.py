@@ -75,7 +75,7 @@ def encoding_for(encoding, q):
     """The encoding asked for, refused by name unless it fits the queries."""
     heads, dim = q.shape[1], q.shape[-1]
     if isinstance(encoding, str) and encoding in ENCODINGS:
-        return make_encoding(encoding, 1, dim).to(q.device)
+        return make_encoding(encoding, 1, dim).requires_grad_(False).to(q.device)
     if not isinstance(encoding, Encoding):
         names = ", ".join(ENCODINGS)
         raise ValueError(f"encoding: got {encoding!r}; allowed: an Encoding, {names}")

@@ -23,7 +23,8 @@ def attend(q, k, v, mask, *, scale, dropout_p, generator, need_weights):
         Of the dropout; None is torch's own.
     need_weights : bool
         Keep the weights. Without them, dropout and gradients the memory is that of
-        a chunk of about `TILE` logits; with weights or dropout all are one chunk.
+        three tensors of about `TILE` logits, five under a mask; with weights or
+        dropout all queries are one chunk.
 
     Returns
     -------

@@ -163,7 +163,7 @@ batch_first, device, dtype
             attn_mask,
             key_padding_mask,
             is_causal=bool(is_causal),
-            need_weights=need_weights,
+            need_weights=bool(need_weights),
         )  # (batch, head, query, head dim), (batch, head, query, key)
         batched = query.dim() == 3
         joined = join(output, batched=batched, batch_first=self.batch_first)

@@ -87,7 +87,7 @@ def sampled_attention(
 
     A draw of key j, expected m_j times, carries the weight a_j / m_j, in which m_j is
     a constant: the sum over draws of weight times value is unbiased, and so is its
-    gradient.
+    gradient for every key whose m_j is not 0.
 
     Parameters
     ----------

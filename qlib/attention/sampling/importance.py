@@ -25,7 +25,8 @@ def attend(q, k, v, mask, *, samples=32, **call):
     Returns
     -------
     AttentionResult
-        Rows of weights sum to 1 in the mean only.
+        Rows of weights sum to 1 in the mean only. A value of length 0 is never drawn,
+        so its gradient is 0.
     """
     samples = positive_integer("samples", samples)
 
