@@ -330,6 +330,19 @@ def test_a_mask_of_three_dimensions_belongs_to_the_batch_of_one_head(name):
     assert torch.equal(flat, whole[:, 0])
 
 
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (3,), (0, 3), (0, 1, 2, 3)])
+@pytest.mark.parametrize("name", able("general"))
+def test_a_mask_of_length_one_along_axes_is_that_mask_repeated(name, axes):
+    q, k, v = tensors()
+    bias = torch.randn(2, 2, 40, 40, generator=torch.Generator().manual_seed(10))
+    bias = torch.where(bias > 0.6, -torch.inf, bias)
+    for axis in axes:
+        bias = bias[(slice(None),) * axis + (slice(1),)]
+    whole = run(name, q, k, v, attn_mask=bias.expand(2, 2, 40, 40)).output
+    for mask in (bias, bias[0]) if axes[0] == 0 else (bias,):
+        close(run(name, q, k, v, attn_mask=mask).output, whole, name)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_the_gradient_of_the_values_is_the_weights_transposed(name):
     q, k, v = tensors(dtype=torch.float64)

@@ -204,3 +204,24 @@ def test_auto_is_the_fused_kernel_and_the_reference_where_weights_are_asked_for(
     q = torch.ones(1, 2, 3, 4)
     assert quantum_attention(q, q, q).info.backend == "sdpa"
     assert quantum_attention(q, q, q, need_weights=True).info.backend == "math"
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(6, 6), (3, 7), (7, 3)])
+def test_keys_touched_are_those_whose_logits_are_formed(queries, keys):
+    q, k, v = torch.ones(1, 1, queries, 4), *torch.ones(2, 1, 1, keys, 4)
+    seen = torch.ones(queries, keys).tril().sum().item() / queries
+    for name, causal in (("math", keys), ("sdpa", seen)):
+        for is_causal, expected in ((False, keys), (True, causal)):
+            info = quantum_attention(q, k, v, backend=name, is_causal=is_causal).info
+            assert info.keys_touched == info.values_touched == expected
+
+
+@NEEDS_HALF
+@pytest.mark.parametrize(("queries", "keys"), [(10, 10), (5, 9), (9, 5)])
+def test_causal_tiles_form_the_keys_up_to_their_last_query(monkeypatch, queries, keys):
+    monkeypatch.setattr(tiles, "ROWS", 4)
+    monkeypatch.setattr(mixed, "fused_kernel_is_fast", lambda device: False)
+    q, k, v = torch.ones(1, 1, queries, 4), *torch.ones(2, 1, 1, keys, 4)
+    formed = [min(query // 4 * 4 + 4, queries, keys) for query in range(queries)]
+    info = quantum_attention(q, k, v, backend="mixed", is_causal=True).info
+    assert info.keys_touched == sum(formed) / queries
