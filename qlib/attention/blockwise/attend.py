@@ -115,12 +115,15 @@ def padded_length(queries, keys, is_causal, tile, size_of):
     """Keys that tiles or pools of equal size need, at least as many as there are."""
     if is_causal:
         return -(-queries // tile) * tile
-    leaves = leaves_of(keys, size_of(keys))
+    size = size_of(keys)
+    if size == 1:
+        return keys
+    leaves = leaves_of(keys, size)
     return -(-keys // leaves) * leaves
 
 
 def flat_heads(q, k, v, mask, length):
-    """q, k and v as (batch * head, ..., dim) with shut keys 0, and which are open.
+    """q, k and v as (batch * head, ..., dim), and which keys are open.
 
     Keys are cut or padded to `length`; those that are cut are seen by no query.
     """
@@ -132,8 +135,6 @@ def flat_heads(q, k, v, mask, length):
         valid = pad(valid, (0, more))
         k, v = (pad(x, (0, 0, 0, more)) for x in (k, v))
     valid = valid[:, None].expand(-1, k.shape[1], -1)
-    if mask.keys is not None:
-        k, v = (x.masked_fill(~valid[..., None], 0) for x in (k, v))
     return *(x.flatten(0, 1) for x in (q, k, v)), valid.flatten(0, 1)
 
 
