@@ -6,21 +6,25 @@ import numpy as np
 import pytest
 import torch
 
+from qlib.attention.attention import quantum_attention
 from qlib.attention.backend import ANY_MASK, AttentionResult, Backend, Info
 from qlib.attention.backends import BACKENDS
 from qlib.attention.exact.math import softmax_rows
 from qlib.attention.limits import least_samples, oracle_keys, oracle_rank
+from qlib.attention.profile.cost import cost_of
 from qlib.attention.trials.configurations import standard
-from qlib.attention.trials.errors import SamplingErrors, sampling_errors
+from qlib.attention.trials.errors import SamplingErrors, joined, sampling_errors
 from qlib.attention.trials.inputs import (
     Inputs,
     gaussian,
+    heads_of,
     reference,
     relative_errors,
     root_mean_square,
 )
 from qlib.attention.trials.limits import limits_table
 from qlib.attention.trials.pareto import Configuration, Pareto, Point, pareto
+from qlib.attention.trials.references import reference_output
 from qlib.attention.trials.samplers import SAMPLERS, performer
 from qlib.attention.trials.small import EXACT, Small, small
 
@@ -129,11 +133,47 @@ def test_advantage_is_over_multinomial_that_reads_as_much():
     np.testing.assert_array_equal(found.at("bad", 10), 0)
 
 
-def test_performer_costs_the_operations_of_a_sampler():
-    backend, options = performer(512)["Performer"](128)
-    d = 64
-    assert backend == "performer"
-    assert 8 * d * options["features"] == 2 * d * (512 + 128)
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_performer_costs_the_operations_of_a_sampler(is_causal):
+    inputs = gaussian(256, heads=1, is_causal=is_causal)
+    tensors, settings = (inputs.q, inputs.k, inputs.v), {"is_causal": is_causal}
+    backend, options = performer(inputs)["Performer"](32)
+    spent = cost_of(backend, *tensors, **options, **settings).flops
+    wanted = cost_of("multinomial", *tensors, samples=32, **settings).flops
+    assert spent == pytest.approx(wanted, rel=0.15)
+
+
+def test_references_keep_the_heaviest_keys_or_any_or_all_alike():
+    inputs = gaussian(32, heads=2, is_causal=True)
+    exact = reference(inputs)
+    for name in ("largest weights", "random keys"):
+        output = reference_output(inputs, name, 32, seed=0)
+        torch.testing.assert_close(output.double(), exact, rtol=1e-4, atol=1e-5)
+    mean = reference_output(inputs, "mean of values", 1, seed=0)
+    counts = torch.arange(1, 33)[:, None]
+    torch.testing.assert_close(mean, inputs.v.cumsum(2) / counts)
+    weights = quantum_attention(
+        *(inputs.q, inputs.k, inputs.v),
+        backend="math",
+        is_causal=True,
+        need_weights=True,
+    ).weights
+    first = inputs.v.gather(
+        2, weights.argmax(-1, keepdim=True).expand(-1, -1, -1, inputs.v.shape[3])
+    )
+    torch.testing.assert_close(
+        reference_output(inputs, "largest weights", 1, seed=0), first
+    )
+
+
+def test_heads_apart_and_joined_are_the_heads_together(drawing):
+    settings = {"samplers": drawing, "budgets": (4,), "seeds": 1}
+    several = [sampling_errors(head, **settings) for head in heads_of(layered())]
+    whole, parts = sampling_errors(layered(), **settings), joined(several)
+    np.testing.assert_allclose(parts.theory, whole.theory)
+    row = parts.methods.index("largest weights")
+    np.testing.assert_allclose(parts.errors[row], whole.errors[row], rtol=1e-5)
+    assert parts.errors.shape == whole.errors.shape
 
 
 def test_a_seed_gives_its_run_whatever_else_is_run(drawing):

@@ -61,5 +61,5 @@ def _finding(found):
     told = f"{found.length} bytes, exact: {bits:.3f} bits\n"
     if len(found.names) < 3:
         return told
-    agree = np.mean(found.correlation())
+    agree = found.correlation().value
     return told + f"rank correlation of error and loss {agree:.2f}"

@@ -13,11 +13,11 @@ SLOW = 0.1  # seconds of a first call, above which the next is long enough too
 
 
 def in_turns(calls, repeats, *, device="cpu"):
-    """Seconds a call takes in each of its turns, one call of each unrecorded before.
+    """Seconds a call takes in each of its turns.
 
     A turn of a short call is several calls in a row, 2 ms at least, and its mean
-    counts. Every other turn goes backwards: a call pays for the memory that the one
-    before it gave back, so each has two that go before.
+    counts. A call that is not counted goes before each turn: it pays for the memory
+    that another gave back.
 
     Parameters
     ----------
@@ -37,9 +37,10 @@ def in_turns(calls, repeats, *, device="cpu"):
     device = torch.device(device)
     counts = {name: calls_a_turn(call, device) for name, call in calls.items()}
     every = {name: [] for name in calls}
-    for turn in range(repeats):
-        for name in list(calls)[:: 1 - turn % 2 * 2]:
-            every[name].append(seconds(calls[name], counts[name], device))
+    for _ in range(repeats):
+        for name, call in calls.items():
+            call()
+            every[name].append(seconds(call, counts[name], device))
     return {name: tuple(each) for name, each in every.items()}
 
 

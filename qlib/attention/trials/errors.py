@@ -1,6 +1,6 @@
 """Error of sampled attention against the values it reads, with theory's line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from qlib.arguments import positive_integer
 from qlib.attention.attention import quantum_attention
 from qlib.attention.limits import least_samples
 from qlib.attention.trials.inputs import reference, relative_errors, root_mean_square
+from qlib.attention.trials.references import REFERENCES, reference_errors
 from qlib.attention.trials.samplers import SAMPLERS
 
 TARGETS = (1e-3, 100.0)  # relative errors between which that of a budget is found
@@ -35,7 +36,7 @@ class SamplingErrors:
         backend that states none.
     values_touched : (method, B) array
         Values read per query, mean over queries, heads and seeds, a pilot's included;
-        NaN for a backend that states no error, which is no sampler.
+        NaN for what states no error, which is no sampler.
     theory : (2, B, head) array
         Root mean square error of independent draws: with the softmax probabilities,
         and with the best.
@@ -103,10 +104,10 @@ class SamplingErrors:
 
 
 def sampling_errors(inputs, *, samplers=SAMPLERS, budgets=(32, 64, 128), seeds=5):
-    """Run every sampler at every budget with several seeds.
+    """Run every sampler and reference at every budget with several seeds.
 
     `adaptive` is given the target error with which its queries and heads read the
-    budget on average.
+    budget on average; all others read it in every query that sees as many keys.
 
     At a length of 512 a run takes 10 ms a head, sampler, budget and seed. For a quick
     look one Gaussian layer and two of a model, two budgets and three seeds: 4 s. In
@@ -127,10 +128,16 @@ def sampling_errors(inputs, *, samplers=SAMPLERS, budgets=(32, 64, 128), seeds=5
     """
     seeds = positive_integer("seeds", seeds)
     exact = reference(inputs)
-    shape = (len(samplers), len(budgets), seeds, inputs.heads)
+    methods = (*samplers, *REFERENCES)
+    shape = (len(methods), len(budgets), seeds, inputs.heads)
     errors, stated = np.full(shape, np.nan), np.full(shape, np.nan)
     touched = np.full(shape[:3], np.nan)
-    for row, column in np.ndindex(shape[:2]):
+    for here in np.ndindex(shape[:3]):
+        name, budget = methods[here[0]], budgets[here[1]]
+        if name in REFERENCES:
+            settings = {"budget": budget, "seed": here[2]}
+            errors[here] = reference_errors(inputs, exact, name, **settings)
+    for row, column in np.ndindex(len(samplers), len(budgets)):
         way = list(samplers.values())[row](budgets[column])
         way = kept_to(way, inputs, budgets[column])
         for seed in range(seeds):
@@ -143,12 +150,30 @@ def sampling_errors(inputs, *, samplers=SAMPLERS, budgets=(32, 64, 128), seeds=5
     return SamplingErrors(
         inputs.name,
         inputs.length,
-        tuple(samplers),
+        methods,
         np.asarray(budgets),
         errors,
         stated,
         touched.mean(-1),
         theory(inputs, budgets),
+    )
+
+
+def joined(several):
+    """`SamplingErrors` of the heads of several inputs, of one name and length.
+
+    Parameters
+    ----------
+    several : sequence of SamplingErrors
+        Of the same methods, budgets and seeds.
+    """
+    first = several[0]
+    return replace(
+        first,
+        errors=np.concatenate([each.errors for each in several], -1),
+        stated=np.concatenate([each.stated for each in several], -1),
+        values_touched=np.mean([each.values_touched for each in several], 0),
+        theory=np.concatenate([each.theory for each in several], -1),
     )
 
 

@@ -1,6 +1,6 @@
 """Queries, keys and values that trials share, and errors on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,10 +31,29 @@ class Inputs:
         """Queries, which are as many as keys."""
         return self.q.shape[2]
 
+    def layers(self, part):
+        """Some of the layers, by a slice."""
+        return replace(self, q=self.q[part], k=self.k[part], v=self.v[part])
+
     @property
     def heads(self):
         """Heads of all layers."""
         return self.q.shape[0] * self.q.shape[1]
+
+
+def heads_of(inputs):
+    """Each head of each layer by itself.
+
+    Returns
+    -------
+    list of Inputs
+        Of one layer with one head.
+    """
+    parts = ((x.flatten(0, 1).split(1)) for x in (inputs.q, inputs.k, inputs.v))
+    return [
+        Inputs(inputs.name, *(x[None] for x in head), inputs.is_causal)
+        for head in zip(*parts, strict=True)
+    ]
 
 
 def gaussian(length, *, heads=2, dim=64, seed=0, is_causal=False):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import pearsonr, rankdata
 
 from qlib import intervals
 from qlib.attention.analysis.maps import projections
@@ -70,15 +70,34 @@ class Losses:
         return intervals.student_mean(bits / self.exact_bits - 1)
 
     def correlation(self):
-        """Spearman's correlation of errors and bits over configurations.
+        """Spearman's correlation of errors and mean bits over configurations.
 
         Returns
         -------
-        (window,) array
-            1 where more error always costs more bits.
+        `qlib.intervals.Estimate`
+            1 where more error always costs more bits; the 95 % interval is Fisher's.
         """
-        errors = [self.error(name) for name in self.names]
-        return np.array([spearmanr(errors, bits).statistic for bits in self.bits.T])
+        errors = rankdata([self.error(name) for name in self.names])
+        found = pearsonr(errors, rankdata(self.bits.mean(1)))
+        interval = found.confidence_interval(0.95)
+        ends = (found.statistic, interval.low, interval.high)
+        return intervals.Estimate(*map(float, ends))
+
+    def apart(self):
+        """How many configurations have an `excess` whose interval holds no 0."""
+        found = (self.excess(name) for name in self.names)
+        return sum(excess.low > 0 or excess.high < 0 for excess in found)
+
+    def spared(self, name, rival):
+        """Bits per character less than a rival, over those of exact attention.
+
+        Returns
+        -------
+        `qlib.intervals.Estimate`
+            Below 0 `name` loses less; paired window by window.
+        """
+        ours, theirs = (self.bits[self.names.index(each)] for each in (name, rival))
+        return intervals.student_mean((ours - theirs) / self.exact_bits)
 
     def rows(self):
         """What a record holds: (metric, value, labels)."""

@@ -92,33 +92,36 @@ class Pareto:
     is_causal: bool
     points: tuple
 
-    def rival(self, point, kind):
-        """The point to compare with, of the same precision.
+    def rival(self, point, kind, precision=None):
+        """The point to compare with.
 
         Parameters
         ----------
         point : Point
         kind : {"naive", "sdpa", "exact"}
             The last is the fastest that is exact, these two included.
+        precision : torch.dtype, optional
+            Of the rival; that of `point` unless given.
 
         Returns
         -------
         Point
         """
-        same = [each for each in self.points if each.precision == point.precision]
+        wanted = point.precision if precision is None else precision
+        same = [each for each in self.points if each.precision == wanted]
         if kind != "exact":
             same = [each for each in same if each.configuration.backend == kind]
         same = [each for each in same if each.exact]
         return min(same, key=lambda each: each.seconds.min())
 
-    def speed(self, point, kind):
+    def speed(self, point, kind, precision=None):
         """How many times as fast as a rival it is, in each turn.
 
         Returns
         -------
         (repeat,) array
         """
-        return self.rival(point, kind).seconds / point.seconds
+        return self.rival(point, kind, precision).seconds / point.seconds
 
     def memory(self, point, kind):
         """Peak memory over that of a rival."""
@@ -182,6 +185,25 @@ class Pareto:
             )
         )
 
+    def cheaper(self, error):
+        """What is no exact attention in float32 and whose error is below `error`.
+
+        Parameters
+        ----------
+        error : float
+
+        Returns
+        -------
+        list of Point
+            Approximations, and exact kernels of lower precision.
+        """
+        return [
+            each
+            for each in self.points
+            if each.error < error
+            and not (each.exact and each.precision == torch.float32)
+        ]
+
     def rows(self):
         """What a record holds: (metric, value, labels)."""
         place = {"inputs": self.name, "length": self.length, "causal": self.is_causal}
@@ -234,6 +256,28 @@ def pareto(inputs, configurations, *, repeats=3, seeds=3):
         Point(each, **found, **cost_of(spent[each])) for each, found in judged.items()
     )
     return Pareto(inputs.name, inputs.length, inputs.is_causal, points)
+
+
+def errors_elsewhere(configurations, several):
+    """Errors of configurations that draw nothing, on other inputs, untimed.
+
+    Parameters
+    ----------
+    configurations : sequence of Configuration
+    several : sequence of Inputs
+
+    Returns
+    -------
+    dict
+        Name of the configuration: (input,) array, root mean square over heads.
+    """
+    found = {each.name: [] for each in configurations}
+    for inputs in several:
+        exact = reference(inputs)
+        for each in configurations:
+            errors = judge(each, inputs, exact, 1)["errors"]
+            found[each.name].append(float(root_mean_square(errors, axis=None)))
+    return {name: np.array(errors) for name, errors in found.items()}
 
 
 def judge(configuration, inputs, exact, seeds):

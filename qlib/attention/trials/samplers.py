@@ -1,6 +1,9 @@
 """Every sampler at a budget of values that each query may read."""
 
+from qlib.attention.profile.cost import cost_of
 from qlib.attention.sampling.adaptive import PILOT
+
+PROBED = 64  # features of the Performer whose operations are counted
 
 
 def with_samples(backend, **options):
@@ -25,25 +28,28 @@ SAMPLERS = {
 }
 
 
-def performer(length):
-    """A rival of the samplers, with as many operations as they need at a budget.
-
-    A sampler of n keys that reads S values takes 2 d (n + S) operations a query, its
-    draws not counted; m features of queries, keys and values take 8 d m, values being
-    of dimension d too. So m is a quarter of n + S, made even.
+def performer(inputs):
+    """A rival of the samplers, with as many operations as multinomial draws need.
 
     Parameters
     ----------
-    length : int
-        n.
+    inputs : Inputs
+        Products of matrices are counted on them, draws and sorting are not.
 
     Returns
     -------
     dict
         To be joined to `SAMPLERS`.
     """
+    tensors = inputs.q[:1], inputs.k[:1], inputs.v[:1]
+
+    def flops(backend, **options):
+        settings = options | {"is_causal": inputs.is_causal}
+        return cost_of(backend, *tensors, **settings).flops
 
     def way(budget):
-        return "performer", {"features": 2 * max(1, round((length + budget) / 8))}
+        each = flops("performer", features=PROBED) / PROBED
+        wanted = flops("multinomial", samples=budget) / each
+        return "performer", {"features": 2 * max(1, round(wanted / 2))}
 
     return {"Performer": way}
