@@ -9,6 +9,7 @@ from qlib.attention.sampling.draws import (
     inverse_cdf,
     systematic_places,
 )
+from qlib.attention.sampling.estimator import Design, standard_error
 from qlib.attention.sampling.order import seen_by_all, split_order, value_order
 from qlib.attention.sampling.thresholds import (
     chosen_counts,
@@ -192,3 +193,36 @@ def test_keys_seen_by_all_are_the_open_columns_of_the_mask(causal, padded, gener
     tile = torch.zeros(1, 1, 1, 9) if tile is None else tile
     expected = (tile > -torch.inf).all(2).expand(2, 2, 9)
     assert torch.equal(seen_by_all(mask, 3, 6, v).expand(2, 2, 9), expected)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("independent", [False, True])
+def test_variance_is_that_of_the_terms_one_by_one(independent, centred):
+    g = torch.Generator().manual_seed(0)
+    v = torch.randn(1, 1, 9, 3, generator=g, dtype=torch.float64)
+    centre = v.mean(2, keepdim=True) if centred else None
+    keys = torch.randint(9, (1, 1, 4, 6), generator=g)
+    drawn, count = torch.rand(2, 1, 1, 4, 6, generator=g, dtype=torch.float64)
+    count = 3 * count
+    void = torch.rand(1, 1, 4, 6, generator=g) < 0.2
+    drawn = drawn.masked_fill(void, 0)
+    plan = Design(count, drawn, independent=independent, centre=centre)
+    found = standard_error(keys, drawn, count, void, v, plan)[0, 0]
+    for row in range(4):
+        kept = ~void[0, 0, row]
+        terms = v[0, 0, keys[0, 0, row]] - (0 if centre is None else centre[0, 0])
+        terms = (terms * drawn[0, 0, row, :, None])[kept]
+        expected = count[0, 0, row][kept]
+        part = expected - expected.floor()
+        noise = torch.ones_like(part) if independent else part * (1 - part) / expected
+        squares = noise[:, None] * (terms - terms.mean(0)).square()
+        variance = len(terms) / (len(terms) - 1) * squares.sum(0)
+        torch.testing.assert_close(found[row].square(), variance)
+
+
+def test_a_place_past_a_sum_that_rounding_shortened_falls_on_the_last_key_of_it():
+    counts = torch.tensor([[[[1.0, 1.0, 1.0 - 1e-6, 0.0]]]])
+    places = torch.tensor([[[[0.5, 1.5, 3.0 - 2.5e-7]]]])
+    keys, void = inverse_cdf(counts, places)
+    assert keys.tolist() == [[[[0, 1, 2]]]]
+    assert not void.any()
