@@ -153,9 +153,10 @@ def test_transformer_agrees_with_gradients(norm_first):
         torch.testing.assert_close(mine, other)
 
 
-def test_padding_and_causality_reach_backends_without_general_masks(plain):
+@pytest.mark.parametrize("backend", ["plain", ["sdpa"] * (HEADS - 1) + ["plain"]])
+def test_padding_and_causality_reach_backends_without_general_masks(plain, backend):
     theirs = encoder().train()
-    ours = replace_attention(copy.deepcopy(theirs), "plain")
+    ours = replace_attention(copy.deepcopy(theirs), backend)
     x = sequences()
     later = torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1)
     ends = torch.arange(LENGTH) >= torch.tensor([LENGTH, 3, 4])[:, None]
