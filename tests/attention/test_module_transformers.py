@@ -248,3 +248,11 @@ def test_weights_load_strictly_both_ways_and_copies_are_equal():
         assert copied.layers[1].self_attn.backend == "math"
         assert len(copied.layers[1].self_attn._forward_pre_hooks) == 1
         assert torch.equal(copied(x), made)
+
+
+def test_a_backend_that_does_not_fit_leaves_the_model_as_it_was():
+    model = nn.ModuleList([nn.MultiheadAttention(8, 2), nn.MultiheadAttention(8, 4)])
+    for backend in ("sofmax", ["math", "sdpa"]):
+        with pytest.raises(ValueError, match="backend: got"):
+            replace_attention(model, backend)
+        assert [type(each) for each in model] == [nn.MultiheadAttention] * 2
