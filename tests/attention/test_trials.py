@@ -24,7 +24,11 @@ from qlib.attention.trials.inputs import (
 )
 from qlib.attention.trials.limits import limits_table
 from qlib.attention.trials.pareto import Configuration, Pareto, Point, pareto
-from qlib.attention.trials.references import reference_output
+from qlib.attention.trials.references import (
+    REFERENCES,
+    reference_errors,
+    reference_output,
+)
 from qlib.attention.trials.samplers import SAMPLERS, performer
 from qlib.attention.trials.small import EXACT, Small, small
 
@@ -79,7 +83,8 @@ def test_errors_of_draws_follow_theory(drawing, is_causal):
     """Mean square over 20 seeds and 6 heads: spread 1.8 %, 10 % allowed (5 σ)."""
     inputs = layered(24, is_causal=is_causal)
     found = sampling_errors(inputs, samplers=drawing, budgets=(4, 64), seeds=20)
-    assert found.errors.shape == (1, 2, 20, 6)
+    assert found.methods == ("draws", *REFERENCES)
+    assert found.errors.shape == (4, 2, 20, 6)
     square = np.square(found.errors[0]).mean(1)  # (budget, head)
     ratio = square / found.theory[0] ** 2
     assert np.abs(ratio.mean(1) - 1).max() < 0.1
@@ -87,7 +92,8 @@ def test_errors_of_draws_follow_theory(drawing, is_causal):
     np.testing.assert_allclose(stated, square.mean(1), rtol=0.1)
     np.testing.assert_allclose(found.theory[:, 0], 4 * found.theory[:, 1])
     assert (found.theory[1] <= found.theory[0]).all()
-    np.testing.assert_array_equal(found.values_touched, [[4, 64]])
+    np.testing.assert_array_equal(found.values_touched[0], [4, 64])
+    assert np.isnan(found.values_touched[1:]).all()
 
 
 def test_an_exact_backend_has_no_error_and_is_no_sampler(drawing):
@@ -109,7 +115,7 @@ def test_adaptive_reads_the_budget_on_average(budget):
     inputs = gaussian(128, heads=3, dim=8)
     samplers = {"adaptive": SAMPLERS["adaptive"]}
     found = sampling_errors(inputs, samplers=samplers, budgets=[budget], seeds=3)
-    assert found.values_touched.item() == pytest.approx(budget, rel=0.1)
+    assert found.values_touched[0, 0] == pytest.approx(budget, rel=0.1)
 
 
 def test_advantage_is_over_multinomial_that_reads_as_much():
@@ -135,12 +141,12 @@ def test_advantage_is_over_multinomial_that_reads_as_much():
 
 @pytest.mark.parametrize("is_causal", [False, True])
 def test_performer_costs_the_operations_of_a_sampler(is_causal):
-    inputs = gaussian(256, heads=1, is_causal=is_causal)
+    inputs = gaussian(512, heads=1, is_causal=is_causal)
     tensors, settings = (inputs.q, inputs.k, inputs.v), {"is_causal": is_causal}
     backend, options = performer(inputs)["Performer"](32)
     spent = cost_of(backend, *tensors, **options, **settings).flops
     wanted = cost_of("multinomial", *tensors, samples=32, **settings).flops
-    assert spent == pytest.approx(wanted, rel=0.15)
+    assert 0.97 < spent / wanted < 1.2
 
 
 def test_references_keep_the_heaviest_keys_or_any_or_all_alike():

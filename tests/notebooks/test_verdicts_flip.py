@@ -19,6 +19,9 @@ In 05 the fitted threshold's blocks are drawn at random, and the architectures t
 successive halving goes on with: a forest then picks clearly better than a threshold,
 and halving picks worse than it does.
 
+In 06 every sampler reads keys taken by chance, with their softmax weights: it is no
+better than such keys, no sampler is better than another, and theory's line is missed.
+
 What the claims looked at do not rest on is computed more briefly than in the quick run
 that they are compared with; what they rest on is computed as there.
 """
@@ -29,6 +32,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from qlib.attention.claims import CLAIMS as OF_ATTENTION
 from qlib.entanglement.claims import CLAIMS as OF_STATES
 from qlib.nas.claims import CLAIMS as OF_BLOCKS
 from qlib.optim.claims import CLAIMS as OF_SWARMS
@@ -158,12 +162,44 @@ BRIEF_FIFTH = {
 }
 FIFTH = {OF_BLOCKS["readable"]["text"]}
 MOVED_PICKS = {OF_BLOCKS["halving"]["text"]: 0.05}
+RANDOM_KEYS = f"""{FULL}
+from dataclasses import replace as with_fields
+from qlib.attention import backends
+from qlib.attention.trials.references import by_chance
+
+def drawn(
+    q, k, v, mask, *, generator, need_weights, samples=32, target_error=0.1,
+    max_samples=64, sort_values=True, top=None, **call
+):
+    given = dict(generator=generator, need_weights=True, **call)
+    shown = backends.BACKENDS["math"].attend(q, k, v, mask, **given)
+    kept = by_chance(shown.weights, samples, generator)
+    kept = kept / kept.sum(-1, keepdim=True)
+    error, read = torch.zeros_like(shown.output), float(samples)
+    info = with_fields(shown.info, standard_error=error, values_touched=read)
+    return with_fields(shown, output=kept @ v, weights=kept, info=info)
+
+for key, one in backends.BACKENDS.items():
+    if one.stochastic:
+        backends.BACKENDS[key] = with_fields(one, attend=drawn)
+"""
+SIXTH = ("stratified", "top-k and rest", "control variate", "chance", "theory")
+SIXTH = {OF_ATTENTION[key]["text"] for key in SIXTH}
+BRIEF_SIXTH = {
+    "is_causal=one.is_causal), repeats=3": "is_causal=one.is_causal)[:3], repeats=2",
+    'if "dtype" not in one.options]': "if one.name in needed]",
+    "swaps = {n: standard(": """needed = ("blockwise", "stratified, 128")
+needed = (*needed, "local window, 32", "local window, 256")
+swaps = {n: standard(""",
+}
+MOVED_KEYS = {OF_ATTENTION["real"]["text"]: 0.1}
 SWAPS = {
     "01_rastrigin": (QIA, RANDOM_POINTS, BRIEF_FIRST, FIRST, {}),
     "02_resnet_annealing": (GENERATOR, RANDOM_CODES, {}, SECOND, MOVED),
     "03_qimad": (FULL, RANDOM_SWARM, BRIEF_THIRD, THIRD, MOVED_SWARMS),
     "04_entanglement": (FULL, RANDOM_STATES, {}, FOURTH, MOVED_STATES),
     "05_qed_nas": (FULL, RANDOM_PICKS, BRIEF_FIFTH, FIFTH, MOVED_PICKS),
+    "06_quantum_attention": (FULL, RANDOM_KEYS, BRIEF_SIXTH, SIXTH, MOVED_KEYS),
 }
 
 
