@@ -47,7 +47,8 @@ def pretrain(
 
     Matrices of the blocks follow Muon (orthogonalised momentum; Jordan et al., 2024),
     all other parameters AdamW: after 200 steps AdamW alone, a fifth cheaper a step, is
-    0.2 bits per byte higher here. Rates rise, stay, and fall linearly to 0 over all stages together.
+    0.2 bits per byte higher here. Rates rise, stay, and fall linearly to 0 over all
+    stages together.
 
     Parameters
     ----------
