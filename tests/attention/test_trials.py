@@ -26,7 +26,6 @@ from qlib.attention.trials.limits import limits_table
 from qlib.attention.trials.pareto import Configuration, Pareto, Point, pareto
 from qlib.attention.trials.references import (
     REFERENCES,
-    reference_errors,
     reference_output,
 )
 from qlib.attention.trials.samplers import SAMPLERS, performer
