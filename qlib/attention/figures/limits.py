@@ -89,7 +89,9 @@ def _heads(ax, numbers, length, height, marks):
 
 
 def _count(number):
-    return f"{number:,.0f}".replace(",", " ") if number < 1e7 else f"{number:.1e}"
+    if number < 1e12:
+        return f"{number:,.0f}".replace(",", " ")
+    return f"{number:.1e}"
 
 
 def _named(found):

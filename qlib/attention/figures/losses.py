@@ -27,7 +27,7 @@ def losses(several):
         axes[0, 0].set_ylabel("bits per character above exact attention")
         for backend in dict.fromkeys(b for found in several for b in found.backends):
             axes[0, 0].plot([], [], **of_method(backend) | {"linestyle": ""})
-        figure.legend(loc="outside lower center", ncols=5)
+        figure.legend(loc="outside lower center", ncols=5 if len(several) > 1 else 3)
     return {
         "figure": figure,
         "name": "losses",
@@ -37,8 +37,8 @@ def losses(several):
         "exact attention. Mean over windows of the test text with 95 % intervals, "
         "paired with exact attention; on the dashed line none is lost, below "
         f"{LEAST:g} the axis is linear. Error: root mean square over heads, on the "
-        "model's own queries, keys and values, none below "
-        f"{LEAST_ERROR:.1%} drawn.",
+        "model's own queries, keys and values; below "
+        f"{LEAST_ERROR:.1%} it is drawn there.",
     }
 
 

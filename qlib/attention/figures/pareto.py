@@ -53,8 +53,8 @@ def pareto(several):
         f"{len(several)} inputs",
         "caption": "CPU seconds of one thread, methods in turns, least of the repeats; "
         "hollow: products in half precision, against SDPA in half precision. Error: "
-        f"root mean square over heads and seeds, none below {LEAST:g} drawn. Area of a "
-        "mark: peak memory over that of the naive formula of its precision. Shaded: "
+        f"root mean square over heads and seeds, drawn at {LEAST:.1%} if below. Area "
+        "of a mark: peak memory over the naive formula's of its precision. Shaded: "
         f"below {CLAIMED:.0%} and {WANTED:g} times as fast. Named: the fastest that is "
         f"not exact and errs by less than {CLAIMED:.0%}.",
     }
