@@ -45,6 +45,17 @@ def relative_error(found, exact):
     return ((found - exact).norm() / exact.norm()).item()
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_what_is_pooled_is_told_and_fewer_keys_than_two_a_pool_are_exact(is_causal):
+    mask = Mask(is_causal)
+    for keys, kernel in ((31, "single keys"), (64, "pooled keys")):
+        q, k, v = tensors(3, keys, keys)
+        found = blockwise(q, k, v, mask, pools=16, tile=8)
+        assert found.info.kernel == kernel
+        error = relative_error(found.output, softmax_attention(q, k, v, mask))
+        assert (error < 1e-6) == (kernel == "single keys")
+
+
 LENGTHS = [(1, 1), (1, 9), (9, 1), (37, 37), (64, 64), (100, 70), (70, 100)]
 
 
