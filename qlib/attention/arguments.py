@@ -8,10 +8,10 @@ from qlib.arguments import number_between
 from qlib.attention.backends import BACKENDS, options_of, suggestion
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-ARGUMENT = {  # that sets each kind of mask
-    "causal": "is_causal",
-    "padding": "key_padding_mask",
-    "general": "attn_mask",
+RECEIVED = {  # what sets each kind of mask
+    "causal": "is_causal: got True, or an attn_mask that is the causal one",
+    "padding": "key_padding_mask: got one",
+    "general": "attn_mask, or a float key_padding_mask: got one",
 }
 
 
@@ -136,21 +136,28 @@ def check_dropout(dropout_p, backend):
         raise ValueError(f"dropout_p: got {dropout_p!r}; allowed: [0, 1)")
     p = float(dropout_p)
     if p and not backend.dropout:
+        able = ", ".join(each.name for each in BACKENDS.values() if each.dropout)
         raise ValueError(
-            f"dropout_p: got {p}; allowed with backend {backend.name!r}: 0"
+            f"dropout_p: got {p}; backend {backend.name!r} takes no dropout; allowed: "
+            f"0 (in a model, set dropout = 0.0 on its attentions), or backends {able}"
         )
     return p
 
 
+def check_generator_type(generator):
+    """Refuse what is no generator."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(
+            f"generator: got {type(generator).__name__}; allowed: a torch.Generator or "
+            "None"
+        )
+
+
 def check_generator(generator, q):
     """Refuse what is no generator on the device of `q`."""
-    if generator is None:
-        return
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(
-            f"generator: got {type(generator).__name__}; allowed: a torch.Generator"
-        )
-    check_device("generator", generator, q)
+    check_generator_type(generator)
+    if generator is not None:
+        check_device("generator", generator, q)
 
 
 def check_options(options, backend):
@@ -172,6 +179,6 @@ def check_mask_kinds(mask, backend):
     for kind in sorted(mask.kinds - backend.masks):
         able = ", ".join(each.name for each in BACKENDS.values() if kind in each.masks)
         raise ValueError(
-            f"{ARGUMENT[kind]}: got one; backend {backend.name!r} takes no {kind} "
-            f"mask; allowed with backends {able}"
+            f"{RECEIVED[kind]}; backend {backend.name!r} takes no {kind} mask; allowed "
+            f"with backends {able}"
         )

@@ -57,7 +57,9 @@ def quantum_attention(
     need_weights : bool
         Return the weights that were used.
     **options
-        Of the backend: `qlib.attention.backends.options_of`.
+        Of the backend. ``options_of(name)`` of `qlib.attention.backends` gives names
+        and defaults, ``help(BACKENDS[name].attend)`` what they mean,
+        ``BACKENDS[name].says`` the method in one line.
 
     Returns
     -------

@@ -15,18 +15,23 @@ def backend_named(name):
 
     Raises
     ------
+    TypeError
+        If it is no str.
     ValueError
         If there is none; the message suggests the nearest and lists all.
     """
-    if not isinstance(name, str) or name not in BACKENDS:
-        allowed = ", ".join(("auto", *BACKENDS))
+    allowed = ", ".join(("auto", *BACKENDS))
+    if not isinstance(name, str):
+        raise TypeError(f"backend: got {type(name).__name__}; allowed: {allowed}")
+    if name not in BACKENDS:
         hint = suggestion(name, BACKENDS)
         raise ValueError(f"backend: got {name!r}{hint}; allowed: {allowed}")
     return BACKENDS[name]
 
 
 def options_of(backend):
-    """Names and defaults of the options that a `Backend` takes, as a dict."""
+    """Names and defaults of the options of a `Backend` or its name, as a dict."""
+    backend = backend_named(backend) if isinstance(backend, str) else backend
     parameters = inspect.signature(backend.attend).parameters.values()
     return {
         each.name: each.default

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qlib.attention.backends import BACKENDS, options_of
-from qlib.attention.module import QuantumMultiheadAttention, replace_attention
+from qlib.attention.module import (
+    QuantumMultiheadAttention,
+    replace_attention,
+    set_backend,
+)
 
 WIDTH, HEADS, LENGTH = 8, 2, 5
 STOCHASTIC = [name for name, each in BACKENDS.items() if each.stochastic]
@@ -269,6 +274,7 @@ X = torch.zeros(3, LENGTH, WIDTH)
     ("inputs", "given", "error", "message"),
     [
         ((X[None], X, X), {}, ValueError, r"query: got \(1, 3, 5, 8\); allowed"),
+        ((X[..., 1:],) * 3, {}, ValueError, "allowed: the last axis of 8, embed_dim"),
         ((X, X[0], X), {}, ValueError, r"key: got shape \(5, 8\); allowed: 3 axes"),
         ((X, X, X[..., 1:]), {}, ValueError, r"value: got shape \(3, 5, 7\)"),
         ((X, X[:2], X[:2]), {}, ValueError, "key: got batch 2; allowed: .* 3"),
@@ -295,7 +301,7 @@ def test_what_does_not_fit_is_refused_by_name(inputs, given, error, message):
     ("backend", "options", "error", "message"),
     [
         ("sdpaa", None, ValueError, r"backend: got 'sdpaa' \(did you mean 'sdpa'\?\)"),
-        (3, None, ValueError, "backend: got 3; allowed"),
+        (3, None, TypeError, "backend: got int; allowed"),
         (("math",), None, ValueError, "backend: got 1 entries; allowed: .* each of 2"),
         ("math", {"windw": 1}, TypeError, "windw: got 1; allowed .* none"),
         (("math", "local_window"), {"windw": 1}, TypeError, "did you mean 'window'"),
@@ -308,6 +314,14 @@ def test_unknown_backends_and_options_are_refused_by_name(
 ):
     with pytest.raises(error, match=message):
         attention(backend, backend_options=options)
+
+
+def test_what_is_no_generator_is_refused_at_once_and_changes_nothing():
+    ours = attention("math")
+    for change in (ours.set_backend, partial(set_backend, ours)):
+        with pytest.raises(TypeError, match=r"generator: got int; allowed: a torch.Gen"):
+            change("sdpa", generator=3)
+    assert ours.backend == "math"
 
 
 def test_the_printed_module_names_its_backend():

@@ -171,7 +171,7 @@ def test_padding_and_causality_reach_backends_without_general_masks(plain, backe
         assert [each[0] for each in plain] == [kinds, kinds]
     soft = torch.where(ends, 0.3, 0.0).double()
     for given in ({"mask": later.T}, {"src_key_padding_mask": soft}):
-        with pytest.raises(ValueError, match=r"attn_mask: .*'plain' takes no general"):
+        with pytest.raises(ValueError, match=r"^attn_mask, .*'plain' takes no general"):
             ours(x, **given)
 
 
@@ -181,7 +181,7 @@ def test_a_causal_mask_beside_keys_that_are_added_is_no_plain_causality(plain):
         WIDTH, HEADS, add_zero_attn=True, backend="plain", dtype=torch.float64
     )
     x = sequences().transpose(0, 1)
-    with pytest.raises(ValueError, match=r"attn_mask: .*'plain' takes no general"):
+    with pytest.raises(ValueError, match=r"^attn_mask, .*'plain' takes no general"):
         ours(x, x, x, attn_mask=later)
 
 
@@ -226,9 +226,9 @@ def test_models_without_replaceable_attention_are_refused():
     class Own(nn.MultiheadAttention):
         """A subclass with its own forward."""
 
-    with pytest.raises(ValueError, match="model: got Linear without attention"):
+    with pytest.raises(ValueError, match=r"model: got Linear without Multihead.* one$"):
         replace_attention(nn.Linear(2, 2))
-    with pytest.raises(ValueError, match="QuantumMultiheadAttention"):
+    with pytest.raises(ValueError, match=r"call replace_attention\(model\) first"):
         set_backend(encoder(), "math")
     model = nn.Sequential(nn.MultiheadAttention(4, 2), Own(4, 2))
     with pytest.raises(TypeError, match="model: got Own at '1'"):

@@ -31,7 +31,8 @@ TENSORS = [  # changed argument, its value, what the message says
 ]
 SETTINGS = [
     ({"backend": "math2"}, r"backend: got 'math2' \(did you mean 'math'\?\); allowed"),
-    ({"backend": 3}, r"backend: got 3; allowed: auto, math, sdpa"),
+    ({"backend": 3}, r"backend: got int; allowed: auto, math, sdpa"),
+    ({"backend": K}, r"backend: got Tensor; allowed: auto, math, sdpa"),
     ({"backend": "math", "samples": 3}, r"samples: got 3; allowed with .*: none"),
     (
         {"backend": "multinomial", "sample": 3},
@@ -59,7 +60,7 @@ SETTINGS = [
     ({"dropout_p": 1.0}, r"dropout_p: got 1.0; allowed: \[0, 1\)"),
     ({"dropout_p": -0.1}, r"dropout_p: got -0.1; allowed: \[0, 1\)"),
     ({"dropout_p": torch.nan}, r"dropout_p: got nan"),
-    ({"generator": 7}, r"generator: got int; allowed: a torch.Generator"),
+    ({"generator": 7}, r"generator: got int; allowed: a torch.Generator or None"),
 ]
 
 
@@ -97,13 +98,13 @@ def test_every_numeric_option_refuses_minus_one_and_nan(name):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_mask_that_a_backend_cannot_honour_is_refused_by_name(name):
     masks = {
-        "causal": ("is_causal", True),
-        "padding": ("key_padding_mask", torch.zeros(2, 5, dtype=torch.bool)),
-        "general": ("attn_mask", torch.ones(4, 5, dtype=torch.bool)),
+        "causal": ("is_causal", True, "is_causal: got True, or an attn_mask"),
+        "padding": ("key_padding_mask", ~torch.ones(2, 5).bool(), "key_padding_mask"),
+        "general": ("attn_mask", torch.ones(4, 5).bool(), "attn_mask, or a float key"),
     }
     for kind in set(masks) - BACKENDS[name].masks:
-        argument, value = masks[kind]
-        says = rf"{argument}: got one; backend '{name}' takes no {kind} mask; .*math"
+        argument, value, got = masks[kind]
+        says = rf"^{got}.*; backend '{name}' takes no {kind} mask; .*math"
         with pytest.raises(ValueError, match=says):
             quantum_attention(Q, K, V, backend=name, **{argument: value})
 
@@ -112,7 +113,8 @@ def test_a_mask_that_a_backend_cannot_honour_is_refused_by_name(name):
     "name", [n for n, each in BACKENDS.items() if not each.dropout]
 )
 def test_dropout_is_refused_where_there_is_none(name):
-    with pytest.raises(ValueError, match=r"dropout_p: got 0.1; allowed with .*: 0"):
+    says = rf"dropout_p: got 0.1; backend '{name}' takes no dropout; .*backends math"
+    with pytest.raises(ValueError, match=says):
         quantum_attention(Q, K, V, backend=name, dropout_p=0.1)
 
 
@@ -123,5 +125,6 @@ def test_three_dimensional_inputs_are_checked_as_they_came():
 
 def test_a_backend_is_found_by_its_name():
     assert all(backend_named(name).name == name for name in BACKENDS)
+    assert all(options_of(name) == options_of(BACKENDS[name]) for name in BACKENDS)
     with pytest.raises(ValueError, match=r"got 'auto'; allowed"):
         backend_named("auto")

@@ -18,14 +18,15 @@ def check_inputs(attention, query, key, value, attn_mask, key_padding_mask):
             "three axes"
         )
     inputs = {"query": query, "key": key, "value": value}
-    dims = (attention.embed_dim, attention.kdim, attention.vdim)
-    for (name, tensor), dim in zip(inputs.items(), dims, strict=True):
+    sizes = ("embed_dim", "kdim", "vdim")
+    for (name, tensor), size in zip(inputs.items(), sizes, strict=True):
         check_like_weights(name, tensor, attention)
-        axes = tensor.dim()
-        if axes != query.dim() or tensor.shape[-1] != dim:
+        dim = getattr(attention, size)
+        if tensor.dim() != query.dim() or tensor.shape[-1] != dim:
+            axes = "" if name == "query" else f"{query.dim()} axes as query has, "
             raise ValueError(
-                f"{name}: got shape {tuple(tensor.shape)}; allowed: {query.dim()} axes "
-                f"as query has, the last of {dim}"
+                f"{name}: got shape {tuple(tensor.shape)}; allowed: {axes}the last "
+                f"axis of {dim}, {size}"
             )
     batch = 1 - int(attention.batch_first)
     if query.dim() == 3 and query.shape[batch] != key.shape[batch]:

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from qlib.attention.arguments import check_generator_type
 from qlib.attention.module.arguments import check_inputs
 from qlib.attention.module.conventions import attention_masks
 from qlib.attention.module.groups import attend, head_groups, known_backend
@@ -36,13 +37,15 @@ batch_first, device, dtype
     Attributes
     ----------
     backend, backend_options, generator
-        As given. Set at any time, they are checked by `set_backend` at once, by hand
+        As given. `set_backend` checks names of backends and options and the type of
+        the generator at once; values of options, and what is set by hand, are checked
         at the next call.
 
     Raises
     ------
     TypeError, ValueError
-        For a backend or an option that does not exist, by name.
+        For a backend or an option that does not exist, and for what is no generator,
+        by name.
 
     Notes
     -----
@@ -99,8 +102,13 @@ batch_first, device, dtype
         self.set_backend(backend, backend_options, generator=generator)
 
     def set_backend(self, backend, backend_options=None, *, generator=None):
-        """Attend by another backend; the arguments are those of the constructor."""
+        """Attend by another backend; the arguments are those of the constructor.
+
+        Options come in one dict; the function `qlib.attention.module.set_backend`, for
+        whole models, takes them as keywords.
+        """
         options = {} if backend_options is None else backend_options
+        check_generator_type(generator)
         groups = head_groups(backend, options, self.num_heads)
         self.backend, self.backend_options = backend, options
         self.generator = generator

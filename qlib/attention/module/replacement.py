@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from qlib.attention.arguments import check_generator_type
 from qlib.attention.module.groups import head_groups
 from qlib.attention.module.multihead import QuantumMultiheadAttention, keep_forward
 
@@ -26,8 +27,17 @@ def set_backend(model, backend, *, generator=None, **options):
     Raises
     ------
     TypeError, ValueError
-        Before anything is changed: for an unknown backend or option, and for a model
-        with no such module.
+        Before anything is changed: for an unknown backend or option, for what is no
+        generator, and for a model with no such module.
+
+    Notes
+    -----
+    Backends differ in what they take, as `Backend.dropout` and `Backend.masks` say.
+    What a backend cannot take is refused at the call, by name.
+
+    An option that is an `nn.Module`, as an encoding is, is shared by all attentions of
+    the model and joins its `parameters` and `state_dict`: make the optimiser after.
+    For one in each layer call the method `set_backend` of each attention.
     """
     change(model, QuantumMultiheadAttention, backend, generator, options)
     return model
@@ -56,6 +66,14 @@ def replace_attention(model, backend="auto", *, generator=None, **options):
     TypeError, ValueError
         As `set_backend`; also for another subclass of `nn.MultiheadAttention`, whose
         own forward would be lost.
+
+    Notes
+    -----
+    Backends differ in what they take, as `Backend.dropout` and `Backend.masks` say.
+    What a backend cannot take is refused at the call, by name.
+
+    An option that is an `nn.Module` is shared by all attentions, as in `set_backend`:
+    make the optimiser after.
     """
     change(model, nn.MultiheadAttention, backend, generator, options)
     return model
@@ -65,10 +83,13 @@ def change(model, kind, backend, generator, options):
     """Set the backend of all attentions of a kind, once all are known to allow it."""
     named = [each for each in model.named_modules() if isinstance(each[1], kind)]
     if not named:
+        plain = any(isinstance(each, nn.MultiheadAttention) for each in model.modules())
         raise ValueError(
-            f"model: got {type(model).__name__} without attention; allowed: a module "
-            f"with at least one {kind.__name__}"
+            f"model: got {type(model).__name__} without {kind.__name__}; allowed: a "
+            f"module with at least one"
+            + ("; call replace_attention(model) first" if plain else "")
         )
+    check_generator_type(generator)
     for name, attention in named:
         ours = isinstance(attention, QuantumMultiheadAttention)
         if not (ours or type(attention) is nn.MultiheadAttention):
