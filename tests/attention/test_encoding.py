@@ -225,7 +225,7 @@ def test_a_state_dict_brings_the_frequencies_along():
         (lambda: make_encoding("zz", 1, 8), "name: got 'zz'; allowed: amplitude"),
         (lambda: make_encoding("iqp", 0, 8), "heads: got 0"),
         (lambda: make_encoding("iqp", 1, 8, width=9), r"width: got 9; .*\[1, 8\]"),
-        (lambda: make_encoding("iqp", 1, 64, width=13), r"qubits: got 13; .*12\]"),
+        (lambda: make_encoding("iqp", 1, 64, width=13), r"width: got 13; .*\[1, 12\]"),
         (lambda: IQP(3, bandwidth=0), "bandwidth: got 0"),
         (lambda: Fourier(3, 0), "frequencies: got 0"),
         (lambda: Fourier(3, 2, spread=-1.0), r"spread: got -1.0"),

@@ -197,13 +197,22 @@ def test_an_encoding_really_differs_from_softmax_attention():
         ("rbf", "encoding: got 'rbf'; allowed: an Encoding, amplitude, multiscale"),
         (None, "encoding: got None"),
         (make_encoding("iqp", 2, 4), "encoding: got one for 2 heads of 4; allowed"),
-        (make_encoding("iqp", 3, 8), "encoding: got one for 3 heads of 8; allowed"),
+        (
+            make_encoding("iqp", 3, 8),
+            "for 3 heads of 8; allowed: for 1 head or 2 heads",
+        ),
         (make_encoding("iqp", 2, 8).to("meta"), "encoding: got one on meta"),
     ],
 )
 def test_an_encoding_that_does_not_fit_is_refused_by_name(encoding, message):
     with pytest.raises(ValueError, match=message):
         attend(*qkv(), encoding)
+
+
+def test_one_head_takes_an_encoding_of_one():
+    q, k, v = (each[:, :1] for each in qkv())
+    with pytest.raises(ValueError, match="for 2 heads of 8; allowed: for 1 head of 8 "):
+        attend(q, k, v, make_encoding("iqp", 2, 8))
 
 
 @pytest.mark.parametrize("kind", [None, *TWINS])

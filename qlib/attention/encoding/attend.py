@@ -80,9 +80,11 @@ def encoding_for(encoding, q):
         names = ", ".join(ENCODINGS)
         raise ValueError(f"encoding: got {encoding!r}; allowed: an Encoding, {names}")
     if encoding.dim != dim or encoding.heads not in (1, heads):
+        several = "" if heads == 1 else f" or {counted(heads)}"
         raise ValueError(
-            f"encoding: got one for {encoding.heads} heads of {encoding.dim}; allowed: "
-            f"for {heads} or 1 heads of {dim}"
+            f"encoding: got one for {counted(encoding.heads)} of {encoding.dim}; "
+            f"allowed: for {counted(1)}{several} of {dim} (of the heads that attend by "
+            "'encoded')"
         )
     if encoding.log_sharpness.device != q.device:
         raise ValueError(
@@ -90,6 +92,11 @@ def encoding_for(encoding, q):
             f"{q.device}"
         )
     return encoding
+
+
+def counted(heads):
+    """Heads by number, in words."""
+    return "1 head" if heads == 1 else f"{heads} heads"
 
 
 ENCODED = Backend(

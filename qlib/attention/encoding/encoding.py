@@ -5,10 +5,10 @@ import copy
 import torch
 from torch import nn
 
-from qlib.arguments import one_of
+from qlib.arguments import integer_between, one_of
 from qlib.attention.encoding.amplitude import Amplitude, qubits_for
 from qlib.attention.encoding.fourier import Fourier
-from qlib.attention.encoding.iqp import IQP
+from qlib.attention.encoding.iqp import IQP, MOST_QUBITS
 from qlib.attention.encoding.linear import Linear
 from qlib.attention.encoding.multiscale import MultiScale
 from qlib.attention.encoding.projection import Projection
@@ -141,7 +141,7 @@ def make_encoding(name, heads, dim, *, width=None):
     width : int, optional
         Numbers kept by the trainable projection, at most `dim`. By default `dim`
         (ceil(log2 dim) qubits); for "iqp", which spends a qubit a number, as many
-        qubits as those.
+        qubits as those, at most 12.
 
     Returns
     -------
@@ -150,6 +150,7 @@ def make_encoding(name, heads, dim, *, width=None):
     one_of("name", name, ENCODINGS)
     if name == "iqp":
         projection = Projection(heads, dim, qubits_for(dim) if width is None else width)
+        integer_between("width", projection.width, 1, MOST_QUBITS)
         return Encoding(projection, IQP(projection.width))
     projection = Projection(heads, dim, width)
     if name == "multiscale":
