@@ -1,7 +1,7 @@
 """What a backend is, and what every attention returns."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -35,8 +35,8 @@ class Info:
     dtype: torch.dtype
     keys_touched: float
     values_touched: float
-    samples: torch.Tensor | None = None
-    standard_error: torch.Tensor | None = None
+    samples: torch.Tensor | None = field(default=None, repr=False)
+    standard_error: torch.Tensor | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
