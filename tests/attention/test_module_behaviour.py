@@ -319,7 +319,7 @@ def test_unknown_backends_and_options_are_refused_by_name(
 def test_what_is_no_generator_is_refused_at_once_and_changes_nothing():
     ours = attention("math")
     for change in (ours.set_backend, partial(set_backend, ours)):
-        with pytest.raises(TypeError, match=r"generator: got int; allowed: a torch.Gen"):
+        with pytest.raises(TypeError, match=r"generator: got int; allowed"):
             change("sdpa", generator=3)
     assert ours.backend == "math"
 
