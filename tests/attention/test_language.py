@@ -20,6 +20,7 @@ from qlib.attention.language import (
 )
 from qlib.attention.module import QuantumMultiheadAttention
 from qlib.data import characters
+from qlib.data.text import Text
 
 TINY = (Stage(16, 4, 6), Stage(24, 1, 2))
 SMALL = {"width": 16, "heads": 2, "layers": 2}
@@ -163,13 +164,35 @@ def test_stages_fit_the_positions_and_grow(stages):
         ({"stages": (Stage(9000, 1, 1),)}, "lengths up to 8192"),
         ({"stages": (Stage(8, 0, 1),)}, "batch: got 0"),
         ({"stages": (Stage(300, 1, 1),)}, "text: got 300 bytes; .* at least 301"),
+        ({"stages": Stage(8, 1, 1)}, r"stages: got Stage\(.*; allowed: a sequence of"),
+        ({"stages": ((8, 1, 1),)}, r"stages: got \(\(8, 1, 1\),\); allowed: a seq"),
+        ({"text": b"abc"}, r"text: got bytes; allowed: a uint8 array, as load_text"),
+        ({"text": Text("a", "b", None, None)}, "text: got Text; allowed"),
+        ({"text": np.ones(300)}, r"text: got an array of float64 and shape \(300,\)"),
+        ({"width": 15, "heads": 3}, "width: got 15; allowed: even, and a multiple"),
+        ({"heads": 3}, "width: got 128; allowed: even, and a multiple of heads, 3"),
+        ({"layers": 0}, "layers: got 0"),
         ({"matrix_rate": 0.0}, "matrix_rate: got 0"),
         ({"other_rate": math.nan}, "other_rate: got nan"),
     ],
 )
 def test_bad_settings_of_a_training_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        pretrain(some_bytes(300), **{"stages": TINY, **settings})
+    with pytest.raises((TypeError, ValueError), match=message):
+        pretrain(**{"text": some_bytes(300), "stages": TINY, **settings})
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        (torch.zeros(9, dtype=torch.uint8), r"got shape \(9,\); allowed: \(count, len"),
+        (torch.zeros(2, 1, dtype=torch.uint8), r"got shape \(2, 1\)"),
+        (torch.zeros(2, 9), "got torch.float32; allowed: a uint8 tensor"),
+        (b"abc", "got bytes; allowed: a uint8 tensor, from windows_of"),
+    ],
+)
+def test_windows_that_are_none_are_refused(model, windows, message):
+    with pytest.raises((TypeError, ValueError), match=f"windows: {message}"):
+        bits_per_character(model, windows)
 
 
 def test_windows_are_spread_over_the_text_and_do_not_overlap():

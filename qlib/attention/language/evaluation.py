@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from qlib.arguments import positive_integer
+from qlib.attention.language.arguments import check_text, check_windows
 from qlib.attention.language.model import nats
 from qlib.data.text import characters
 
@@ -26,9 +27,10 @@ def windows_of(text, length, count):
 
     Raises
     ------
-    ValueError
-        If the text is too short for so many.
+    TypeError, ValueError
+        If the text is no such array, or too short for so many.
     """
+    check_text(text)
     length, count = positive_integer("length", length), positive_integer("count", count)
     if count * (length + 1) > len(text):
         raise ValueError(
@@ -55,6 +57,12 @@ def bits_per_character(model, windows):
     (count,) float64 array
         Sum of the negative log2 probabilities of bytes 1 to length of a window, at
         positions from 0, over the characters that begin among them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For windows that are no such tensor.
     """
+    check_windows(windows)
     nats_of = [float(nats(model, window[None]).double().sum()) for window in windows]
     return np.array(nats_of) / math.log(2) / characters(windows[:, 1:].numpy())

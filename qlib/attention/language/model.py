@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
+from qlib.attention.language.arguments import check_sizes
 from qlib.attention.module import replace_attention
 
 
@@ -40,15 +41,21 @@ class LanguageModel(nn.Module):
     Parameters
     ----------
     width, heads, layers : int
-        Model dimension, heads and blocks; heads divide the width.
+        Model dimension, heads and blocks; the width is even, heads divide it.
     reach : int
         Bytes that the convolution sees, the present one included.
     vocabulary : int
         Symbols; 256, the default, are bytes.
+
+    Raises
+    ------
+    ValueError
+        For sizes that are not positive or do not fit together, by name.
     """
 
     def __init__(self, *, width=128, heads=2, layers=4, reach=6, vocabulary=256):
         super().__init__()
+        check_sizes(width, heads, layers=layers, reach=reach, vocabulary=vocabulary)
         self.width = width
         self.embedding = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)

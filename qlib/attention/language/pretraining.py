@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from qlib.arguments import number_between, positive_integer
+from qlib.attention.language.arguments import check_text
 from qlib.attention.language.model import LanguageModel, nats
 
 POSITIONS = 8192  # windows start anywhere before, so that all positions are trained
@@ -70,14 +71,15 @@ def pretrain(
 
     Raises
     ------
-    ValueError
-        For rates and stages out of range, and a text shorter than a window.
+    TypeError, ValueError
+        For a text that is no such array or shorter than a window, and for stages,
+        rates and sizes of the model that are none or out of range.
 
     Notes
     -----
     Windows are drawn uniformly, their first position too, below 8192.
     """
-    stages = _checked(stages, text)
+    _check(stages, text)
     rates = (
         number_between("matrix_rate", matrix_rate, 0, math.inf, open_low=True),
         number_between("other_rate", other_rate, 0, math.inf, open_low=True),
@@ -125,8 +127,12 @@ def _share(step, steps):
     return min(1.0, (step + 1) / (WARM_UP * steps), (steps - step) / (DECAY * steps))
 
 
-def _checked(stages, text):
-    stages = tuple(stages)
+def _check(stages, text):
+    check_text(text)
+    if not isinstance(stages, list | tuple) or not all(
+        isinstance(stage, Stage) for stage in stages
+    ):
+        raise TypeError(f"stages: got {stages!r}; allowed: a sequence of Stage")
     for stage in stages:
         for name in ("length", "batch", "steps"):
             positive_integer(name, getattr(stage, name))
@@ -139,4 +145,3 @@ def _checked(stages, text):
         raise ValueError(
             f"text: got {len(text)} bytes; allowed: at least {longest + 1}, one window"
         )
-    return stages
