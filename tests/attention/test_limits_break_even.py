@@ -63,7 +63,7 @@ def test_the_naive_rival_is_softmax_attention(is_causal):
 
 
 def test_every_length_is_timed_against_both_rivals():
-    inputs = [torch.ones(3, 1, 1, n, 4) for n in (4, 8)]
+    inputs = [tuple(torch.ones(3, 1, 1, n, 4)) for n in (4, 8)]
     found = break_even("math", inputs, repeats=1, is_causal=True)
     assert found.lengths.tolist() == [4, 8]
     assert (found.ratios > 0).all()
@@ -83,5 +83,33 @@ def test_rivals_are_of_the_precision_of_the_products(monkeypatch):
         "naive",
         lambda q, *rest, **settings: seen.append(q),
     )
-    break_even("half", [torch.ones(3, 1, 1, 4, 4)], repeats=1)
+    break_even("half", [tuple(torch.ones(3, 1, 1, 4, 4))], repeats=1)
     assert {each.dtype for each in seen} == {torch.bfloat16}
+
+
+X = torch.ones(1, 1, 4, 4)
+TRIPLE = (X, X, X)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "message"),
+    [
+        (TRIPLE, {}, r"inputs: got tuple; allowed: a sequence of \(q, k, v\)"),
+        (X, {}, "inputs: got Tensor; allowed: a sequence"),
+        ([(X, X)], {}, "inputs: got list; allowed: a sequence"),
+        ([], {}, r"inputs: got lengths \[\]; allowed: positive and rising"),
+        ([TRIPLE, TRIPLE], {}, r"inputs: got lengths \[4 4\]"),
+        ([(X, X, 3)], {}, "v: got int; allowed: a tensor"),
+        ([TRIPLE], {"scale": 1.0}, "scale: got one; allowed: none, for the rivals"),
+        ([TRIPLE], {"attn_mask": X}, "attn_mask: got one"),
+        ([TRIPLE], {"key_padding_mask": None}, "key_padding_mask: got one"),
+        ([TRIPLE], {"need_weights": True}, "need_weights: got one"),
+    ],
+)
+def test_what_is_no_fair_race_is_refused_before_it(
+    monkeypatch, inputs, options, message
+):
+    module = import_module("qlib.attention.limits.break_even")
+    monkeypatch.delattr(module, "in_turns")
+    with pytest.raises((TypeError, ValueError), match=message):
+        break_even("math", inputs, **options)

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from qlib.attention.arguments import check_tensors
 from qlib.attention.attention import quantum_attention
 from qlib.attention.profile import in_turns
+
+OTHER_WORK = ("attn_mask", "key_padding_mask", "scale", "dropout_p", "need_weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,8 @@ def break_even(backend, inputs, *, repeats=5, is_causal=False, **options):
     backend : str
         See `quantum_attention`.
     inputs : sequence of (q, k, v)
-        4-D, of rising length. The rivals get them in the dtype in which the backend
-        says that it multiplies.
+        3-D or 4-D as in `quantum_attention`, of rising length of q. The rivals get
+        them in the dtype in which the backend says that it multiplies.
     repeats : int
         Turns of each, of which the least counts.
     is_causal : bool
@@ -53,10 +56,18 @@ def break_even(backend, inputs, *, repeats=5, is_causal=False, **options):
     -------
     BreakEven
 
+    Raises
+    ------
+    TypeError, ValueError
+        Before anything is timed: for inputs that are no such sequence, and for masks,
+        scale, dropout and weights, with which the rivals would do other work.
+
     Notes
     -----
     The naive rival holds the whole matrix of logits, twice.
     """
+    check_inputs(inputs)
+    check_same_work(options)
     settings = {"is_causal": is_causal}
     spent = {"ours": [], "naive": [], "sdpa": []}
     for tensors in inputs:
@@ -66,6 +77,34 @@ def break_even(backend, inputs, *, repeats=5, is_causal=False, **options):
             spent[name].append(min(every))
     lengths = [q.shape[-2] for q, _, _ in inputs]
     return crossing(lengths, spent.pop("ours"), spent)
+
+
+def check_inputs(inputs):
+    """Refuse what is no sequence of (q, k, v) with rising lengths of q."""
+    if not isinstance(inputs, list | tuple) or not all(
+        isinstance(each, list | tuple) and len(each) == 3 for each in inputs
+    ):
+        raise TypeError(
+            f"inputs: got {type(inputs).__name__}; allowed: a sequence of (q, k, v)"
+        )
+    for tensors in inputs:
+        check_tensors(*tensors)
+    check_rising("inputs", np.array([q.shape[-2] for q, _, _ in inputs]))
+
+
+def check_same_work(options):
+    """Refuse arguments of `quantum_attention` that the rivals do not get."""
+    for name in OTHER_WORK:
+        if name in options:
+            raise TypeError(
+                f"{name}: got one; allowed: none, for the rivals would do other work"
+            )
+
+
+def check_rising(name, lengths):
+    """Refuse lengths that are none or do not rise."""
+    if lengths.size < 1 or (np.diff(lengths) <= 0).any() or lengths[0] < 1:
+        raise ValueError(f"{name}: got lengths {lengths}; allowed: positive and rising")
 
 
 def rivals_of(backend, tensors, settings, options):
@@ -111,8 +150,7 @@ def crossing(lengths, seconds, rivals):
         If the lengths do not rise, or times are missing or not positive.
     """
     lengths, seconds = np.asarray(lengths), np.asarray(seconds, dtype=float)
-    if lengths.size < 1 or (np.diff(lengths) <= 0).any() or lengths[0] < 1:
-        raise ValueError(f"lengths: got {lengths}; allowed: positive and rising")
+    check_rising("lengths", lengths)
     for name, times in {"seconds": seconds, **rivals}.items():
         times = np.asarray(times, dtype=float)
         if times.shape != lengths.shape or not (times > 0).all():
