@@ -103,7 +103,7 @@ def quantum_attention(
 
 def backend_for(name, need_weights):
     """`name`, or what ``"auto"`` stands for."""
-    if name != "auto":
+    if not isinstance(name, str) or name != "auto":
         return name
     return "math" if need_weights else "sdpa"
 

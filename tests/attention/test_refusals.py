@@ -33,6 +33,7 @@ SETTINGS = [
     ({"backend": "math2"}, r"backend: got 'math2' \(did you mean 'math'\?\); allowed"),
     ({"backend": 3}, r"backend: got int; allowed: auto, math, sdpa"),
     ({"backend": K}, r"backend: got Tensor; allowed: auto, math, sdpa"),
+    ({"backend": K.numpy()}, r"backend: got ndarray; allowed: auto, math, sdpa"),
     ({"backend": "math", "samples": 3}, r"samples: got 3; allowed with .*: none"),
     (
         {"backend": "multinomial", "sample": 3},
