@@ -256,3 +256,6 @@ def test_a_backend_that_does_not_fit_leaves_the_model_as_it_was():
         with pytest.raises(ValueError, match="backend: got"):
             replace_attention(model, backend)
         assert [type(each) for each in model] == [nn.MultiheadAttention] * 2
+    with pytest.raises(TypeError, match="generator: got int; allowed"):
+        replace_attention(model, generator=3)
+    assert [type(each) for each in model] == [nn.MultiheadAttention] * 2
