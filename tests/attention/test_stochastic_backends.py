@@ -116,3 +116,10 @@ def test_sixteen_samples_of_64_gaussian_keys_err(name):
     exact = quantum_attention(q, k, v, backend="math").output
     found = runs_of(name, q, k, v, runs=4, samples=16).output
     assert relative_error(found, exact) > 0.2
+
+
+@pytest.mark.parametrize("name", STOCHASTIC)
+def test_info_prints_without_its_tensors(name):
+    info = runs_of(name, *tensors(4, 20), runs=2, **FEW[name]).info
+    assert info.standard_error is not None
+    assert "tensor" not in repr(info)
