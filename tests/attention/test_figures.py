@@ -340,5 +340,3 @@ def test_play_tells_error_and_speed(error, speed, says):
     exact, used = (ax.images[0].get_array() for ax in figure.axes)
     np.testing.assert_allclose(exact.filled(0), found.exact)
     np.testing.assert_allclose(used.filled(0), 0)  # negative weights are drawn as 0
-    frames = figures.plays([figure, figures.play(found)], ["a", "b"])
-    assert set(frames) == {"figures", "labels", "name", "alt", "caption", "start"}

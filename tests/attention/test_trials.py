@@ -309,17 +309,6 @@ def test_the_standard_configurations_run_and_honour_causality(is_causal):
     assert all(np.isfinite(value) for _, value, _ in found.rows())
 
 
-def test_the_front_holds_what_nothing_beats_in_both():
-    found = Pareto("made", 8, False, POINTS[:2] + POINTS[3:])
-    assert [each.configuration.name for each in found.front()] == [
-        "ours",
-        "sdpa",
-        "math",
-    ]
-    equal = replace(POINTS[0], configuration=Configuration("twin", "ours"))
-    assert len(Pareto("made", 8, False, (POINTS[0], equal)).front()) == 2
-
-
 # --- short inputs ---------------------------------------------------------------------
 
 

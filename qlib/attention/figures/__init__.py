@@ -10,7 +10,7 @@ from qlib.attention.figures.losses import losses
 from qlib.attention.figures.maps import maps
 from qlib.attention.figures.measured import measured
 from qlib.attention.figures.pareto import pareto
-from qlib.attention.figures.play import play, plays
+from qlib.attention.figures.play import play
 from qlib.attention.figures.small import small
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "measured",
     "pareto",
     "play",
-    "plays",
     "sampling_errors",
     "small",
 ]

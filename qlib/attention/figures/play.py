@@ -38,20 +38,6 @@ def play(found):
     return figure
 
 
-def plays(figures, labels):
-    """A slider over figures of `play`, that works without a kernel."""
-    return {
-        "figures": figures,
-        "labels": labels,
-        "name": "plays",
-        "alt": "Exact attention weights beside those of an approximation",
-        "caption": "Slide through the settings. Left: softmax weights. Right: those "
-        "that were used, the error of the output in the Frobenius norm, and the speed, "
-        "PyTorch's exact kernel being 1.",
-        "start": 0,
-    }
-
-
 def _finding(found):
     side = "below" if found.error < CLAIMED else "above"
     speed = pace(np.median(found.speed))

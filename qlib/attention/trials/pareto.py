@@ -172,19 +172,6 @@ class Pareto:
             and backend in (None, each.configuration.backend)
         ]
 
-    def front(self):
-        """The points that no other beats in both error and seconds."""
-        cost = {each: (each.error, each.seconds.min()) for each in self.points}
-        return tuple(
-            each
-            for each in self.points
-            if not any(
-                cost[other] != cost[each]
-                and all(np.less_equal(cost[other], cost[each]))
-                for other in self.points
-            )
-        )
-
     def cheaper(self, error):
         """What is no exact attention in float32 and whose error is below `error`.
 
