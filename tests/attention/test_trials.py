@@ -278,7 +278,6 @@ def test_the_fastest_and_the_leanest_within_an_error():
     found = Pareto("made", 8, False, (POINTS[0], lean, *POINTS[2:]))
     assert found.fastest(0.25) is POINTS[0]
     assert found.fastest(0.35) is POINTS[0]
-    assert found.fastest(0.35, "slow") is lean
     assert found.fastest(0.2) is None
     assert found.leanest(0.35) is lean
     assert found.leanest(0.01) is None

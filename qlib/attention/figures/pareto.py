@@ -43,7 +43,7 @@ def pareto(several):
             _panel(ax, found)
         for ax in axes[:, 0]:
             ax.set_ylabel("relative error of the output")
-        for ax in axes[-1]:
+        for ax in axes.flat[max(0, len(several) - columns) : len(several)]:
             ax.set_xlabel("times as fast as SDPA of its precision")
         figure.legend(*_legend(several), loc="outside lower center", ncols=5)
     return {

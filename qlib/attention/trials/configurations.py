@@ -67,20 +67,21 @@ def clustered(length):
     dict
         Name: options.
     """
-    coarse = {"pools": 256, "tile": 256}
-    if length < 8192:
-        coarse = {"pools": 128, "tile": 256} if length >= 2048 else {}
-        coarse = coarse or {"pools": 32, "tile": 64, "heavy": 16}
-    heavy = coarse.get("heavy", 64)
+    if length >= 8192:
+        coarse = {"pools": 256, "tile": 256, "heavy": 64}
+    elif length >= 2048:
+        coarse = {"pools": 128, "tile": 256, "heavy": 64}
+    else:
+        coarse = {"pools": 32, "tile": 64, "heavy": 16}
     return {
         "blockwise": coarse,
-        "blockwise, more single keys": coarse | {"heavy": 2 * heavy},
+        "blockwise, more single keys": coarse | {"heavy": 2 * coarse["heavy"]},
         "blockwise, finer": coarse | {"pools": 2 * coarse["pools"], "pool": 8},
     }
 
 
 def sampled(length):
-    """The samplers that err least, at every share of the keys, in short; else one."""
+    """The samplers that err least; beyond 512 keys at the greatest share only."""
     shares = SHARES if length <= 512 else SHARES[-1:]
     return [
         Configuration(f"{name}, {budget}", *SAMPLERS[name](budget))

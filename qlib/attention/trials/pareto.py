@@ -136,41 +136,28 @@ class Pareto:
         ]
         return 1 - point.peak_bytes / min(exact)
 
-    def fastest(self, error, backend=None):
+    def fastest(self, error):
         """The approximation of least seconds whose error is below `error`, or None.
 
         Parameters
         ----------
         error : float
             Root mean square over seeds and heads, relative.
-        backend : str, optional
-            By default any that is not exact.
 
         Returns
         -------
         Point or None
         """
-        return min(
-            self.within(error, backend),
-            key=lambda each: each.seconds.min(),
-            default=None,
-        )
+        points = self.within(error)
+        return min(points, key=lambda each: each.seconds.min(), default=None)
 
-    def leanest(self, error, backend=None):
+    def leanest(self, error):
         """The approximation of least memory whose error is below `error`, or None."""
-        return min(
-            self.within(error, backend), key=lambda each: each.peak_bytes, default=None
-        )
+        return min(self.within(error), key=lambda each: each.peak_bytes, default=None)
 
-    def within(self, error, backend=None):
-        """All approximations, or those of a backend, whose error is below `error`."""
-        return [
-            each
-            for each in self.points
-            if not each.exact
-            and each.error < error
-            and backend in (None, each.configuration.backend)
-        ]
+    def within(self, error):
+        """All approximations whose error is below `error`."""
+        return [each for each in self.points if not each.exact and each.error < error]
 
     def cheaper(self, error):
         """What is no exact attention in float32 and whose error is below `error`.
